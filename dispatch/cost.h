@@ -1,0 +1,37 @@
+// Predicted time of a kernel on this machine, in cycles of one core.
+//
+// The model is a port table: what a K group of a tile issues (kernels/gemm_vector.h counts it from the
+// same register budget the generator uses) against what the core retires per cycle, plus the epilogue,
+// call overhead and the bandwidth of the cache level that B streams from. It ranks candidates and sizes
+// thread counts; it is not a promise.
+#pragma once
+
+#include <cstdint>
+
+#include "dispatch/cpu.h"
+#include "kernels/table.h"
+
+namespace oct {
+
+// Per cycle, for vectors of one row's width.
+struct CorePorts {
+  double multiplies, vectors, loads, instructions;
+  double l2_bytes, l3_bytes;
+  int64_t l1_size, l2_size;
+};
+CorePorts core_ports(const CpuFacts& facts, Isa isa);
+
+// `rows` rows of A split into tiles of nearly equal height: `tall` tiles of `height` rows, then
+// `rest` tiles of height - 1.
+struct RowSplit {
+  int64_t tall, rest;
+  int height;
+};
+RowSplit split_rows(int64_t rows, int mr);
+
+// Cycles for m rows against one panel of n columns. `b_bytes` is all of B as packed: it decides
+// which cache level the panel comes from.
+double panel_cycles(const CorePorts& ports, const KernelRow& row, int64_t m, int n, int64_t k,
+                    int64_t b_bytes);
+
+}  // namespace oct

@@ -1,0 +1,61 @@
+// What qgemm and qconv have in common: operand types, scales, bias and epilogue of one layer, checked
+// and normalised. No raw caller structure lives beyond it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/epilogue.h"
+#include "kernels/table.h"
+#include "octavo/octavo.h"
+#include "quant/types.h"
+
+namespace oct {
+
+// The common fields of oct_qgemm_desc and oct_qconv_desc, with the names to use in messages.
+struct LayerDesc {
+  const char* scales_name;   // "b_scales" or "w_scales"
+  const char* count_name;    // "b_scale_count" or "w_scale_count"
+  const char* channels_name; // "n" or "out_channels"
+  uint32_t flags;            // OCT_QGEMM_ALLOW_WRAP, RELU and CLAMP
+  int64_t n, k;              // output channels, products in one sum
+  oct_dtype a_type;
+  int32_t a_zero_point;
+  float a_scale;
+  int32_t a_min, a_max;
+  const float* scales;
+  int64_t scale_count;
+  oct_dtype bias_type;
+  const void* bias;
+  oct_dtype add_type;
+  float add_scale;
+  int32_t add_zero_point;
+  oct_dtype c_type;
+  float c_scale;
+  int32_t c_zero_point;
+  float clamp_min, clamp_max;
+  const char* kernel;
+};
+
+struct Layer {
+  DType a_type = DType::kU8, bias_type = DType::kNone, c_type = DType::kU8;
+  int a_zero_point = 0;
+  int a_min = 0, a_max = 255;  // what A may hold
+  const KernelRow* forced = nullptr;
+
+  EpilogueSpec epilogue;
+  EpilogueScalars scalars;
+  std::vector<float> mult, bias_f32;  // one per column, or empty where unused
+  std::vector<int32_t> bias_s32;
+
+  // Values that A spans, less one.
+  int a_span() const { return a_max - a_min; }
+};
+
+// Checks every field, dimensions excepted, without allocating.
+oct_status check_layer(const LayerDesc& desc);
+
+// Fills `layer` from a description that has been checked.
+void make_layer(const LayerDesc& desc, Layer* layer);
+
+}  // namespace oct

@@ -1,0 +1,67 @@
+// The plan behind oct_qgemm: decisions, packed weights, parameters and code, immutable once made.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dispatch/buffer.h"
+#include "dispatch/context.h"
+#include "dispatch/problem.h"
+#include "dispatch/select.h"
+#include "kernels/gemm.h"
+
+namespace oct {
+
+// Stack that a thread spends on packed rows of A.
+inline constexpr int64_t kPackedABytes = 64 << 10;
+
+// Columns [n0, n0 + n) of B as packed, and the code for them.
+struct Panel {
+  int64_t n0;
+  int n;
+  const KernelRow* row;
+  const GemmCode* code;
+  size_t b_offset;      // into Plan::packed_b
+  size_t column;        // into the per-column arrays, which pad panels to whole vectors
+};
+
+// How a run cuts M x N: blocks of rows whose A stays in cache, and a grid of tasks for threads.
+struct Schedule {
+  int64_t block_rows;
+  int64_t row_tasks, panel_tasks;
+  int64_t tasks() const { return row_tasks * panel_tasks; }
+};
+
+}  // namespace oct
+
+struct oct_qgemm {
+  const oct_context* context = nullptr;
+  oct::Problem problem;  // its B is no longer valid
+  oct::Selection selection;
+  double cycles_per_row = 0;  // predicted, for large M
+  uint8_t a_shift = 0;
+  bool packed_a = false;
+  std::vector<std::unique_ptr<oct::GemmCode>> codes;
+  std::vector<oct::Panel> panels;
+  oct::Buffer packed_b;
+  std::vector<int32_t> init;
+  std::vector<float> mult, bias;
+  oct::EpilogueParams params;
+
+  const oct::Layout& layout() const { return selection.best().layout; }
+};
+
+namespace oct {
+
+oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, oct_qgemm** plan);
+
+Schedule make_schedule(const oct_qgemm& plan, int64_t m);
+
+// C = epilogue(A . B); `args` have been checked.
+void run_plan(const oct_qgemm& plan, const oct_qgemm_args& args);
+
+std::string explain_plan(const oct_qgemm& plan, int64_t m);
+std::string describe(const oct_context* context);
+
+}  // namespace oct

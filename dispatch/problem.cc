@@ -1,0 +1,118 @@
+#include "dispatch/problem.h"
+
+#include <cinttypes>
+#include <limits>
+
+#include "dispatch/status.h"
+
+namespace oct {
+namespace {
+
+constexpr int64_t kMaxDim = std::numeric_limits<int32_t>::max();
+constexpr uint32_t kKnownFlags = OCT_QGEMM_ALLOW_WRAP | OCT_QGEMM_RELU | OCT_QGEMM_CLAMP;
+
+LayerDesc layer_of(const oct_qgemm_desc& d) {
+  return {"b_scales", "b_scale_count", "n", d.flags, d.n, d.k, d.a_type, d.a_zero_point, d.a_scale, d.a_min, d.a_max,
+          d.b_scales, d.b_scale_count, d.bias_type, d.bias, OCT_NONE, 1, 0, d.c_type, d.c_scale,
+          d.c_zero_point, d.clamp_min, d.clamp_max, d.kernel};
+}
+
+// Dimensions, and that the last element of B has an address.
+oct_status check_b(const oct_qgemm_desc& d, BView* view) {
+  if (d.n < 1 || d.n > kMaxDim || d.k < 1 || d.k > kMaxDim)
+    return fail(OCT_INVALID_ARGUMENT,
+                "n = %" PRId64 ", k = %" PRId64 "; each must be 1 .. %" PRId64, d.n, d.k, kMaxDim);
+  if (!d.b) return fail(OCT_INVALID_ARGUMENT, "b is null");
+  if (d.b_layout != OCT_B_KN && d.b_layout != OCT_B_NK)
+    return fail(OCT_INVALID_ARGUMENT, "b_layout is %d; it must be OCT_B_KN or OCT_B_NK",
+                d.b_layout);
+  const bool kn = d.b_layout == OCT_B_KN;
+  const int64_t row = kn ? d.n : d.k, rows = kn ? d.k : d.n;
+  const int64_t stride = d.b_stride_bytes == 0 ? row : d.b_stride_bytes;
+  if (stride < row)
+    return fail(OCT_INVALID_ARGUMENT,
+                "b_stride_bytes is %" PRId64 "; a row of B has %" PRId64 " bytes", stride, row);
+  int64_t extent;
+  if (__builtin_mul_overflow(stride, rows, &extent) ||
+      extent > std::numeric_limits<int64_t>::max() / 16)
+    return fail(OCT_INVALID_ARGUMENT,
+                "B overflows: %" PRId64 " rows, b_stride_bytes %" PRId64, rows, stride);
+  *view = {d.b, kn ? BLayout::kKN : BLayout::kNK, stride, d.k, d.n};
+  return OCT_OK;
+}
+
+}  // namespace
+
+oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
+  if (d.flags & ~kKnownFlags)
+    return fail(OCT_INVALID_ARGUMENT, "flags is 0x%x; bits 0x%x are not known", d.flags,
+                d.flags & ~kKnownFlags);
+  if (d.m_hint < 0)
+    return fail(OCT_INVALID_ARGUMENT, "m_hint is %" PRId64 "; it must not be negative", d.m_hint);
+  const LayerDesc layer = layer_of(d);
+  if (oct_status s = check_b(d, &p->b)) return s;
+  if (oct_status s = check_layer(layer)) return s;
+  make_layer(layer, p);
+  p->m_hint = d.m_hint;
+  return OCT_OK;
+}
+
+namespace {
+
+// [data, data + extent) for `rows` rows; false if it has no representable end.
+bool extent_of(const void* data, int64_t rows, int64_t stride, int64_t row_bytes,
+               uintptr_t* begin, uintptr_t* end) {
+  int64_t bytes;
+  if (__builtin_mul_overflow(rows - 1, stride, &bytes) ||
+      __builtin_add_overflow(bytes, row_bytes, &bytes))
+    return false;
+  *begin = reinterpret_cast<uintptr_t>(data);
+  return !__builtin_add_overflow(*begin, static_cast<uintptr_t>(bytes), end);
+}
+
+// Whether A and C are different columns of one matrix: equal strides, rows that never meet.
+bool columns_apart(const oct_qgemm_args& args, int64_t k, int64_t c_row) {
+  const int64_t stride = args.a_stride_bytes;
+  if (args.c_stride_bytes != stride) return false;
+  const auto a = reinterpret_cast<uintptr_t>(args.a), c = reinterpret_cast<uintptr_t>(args.c);
+  const auto apart = static_cast<int64_t>(c > a ? (c - a) % static_cast<uintptr_t>(stride)
+                                                : stride - (a - c) % static_cast<uintptr_t>(stride));
+  return apart >= k && apart + c_row <= stride;
+}
+
+}  // namespace
+
+oct_status check_args(const oct_qgemm_args& args, int64_t n, int64_t k, DType c_type) {
+  if (args.m < 0) return fail(OCT_INVALID_ARGUMENT, "m is %" PRId64, args.m);
+  if (args.m == 0) return OCT_OK;
+  if (!args.a || !args.c)
+    return fail(OCT_INVALID_ARGUMENT, "%s is null", args.a ? "c" : "a");
+  const int64_t size = static_cast<int64_t>(dtype_bytes(c_type));
+  const int64_t c_row = n * size;
+  if (args.a_stride_bytes < k)
+    return fail(OCT_INVALID_ARGUMENT,
+                "a_stride_bytes is %" PRId64 "; a row of A has %" PRId64 " bytes",
+                args.a_stride_bytes, k);
+  if (args.c_stride_bytes < c_row)
+    return fail(OCT_INVALID_ARGUMENT,
+                "c_stride_bytes is %" PRId64 "; a row of C has %" PRId64 " bytes",
+                args.c_stride_bytes, c_row);
+  if (args.c_stride_bytes % size || reinterpret_cast<uintptr_t>(args.c) % size)
+    return fail(OCT_INVALID_ARGUMENT,
+                "c (%p) and c_stride_bytes (%" PRId64 ") must be multiples of %" PRId64 " for %s",
+                args.c, args.c_stride_bytes, size, dtype_name(c_type));
+  uintptr_t a0, a1, c0, c1;
+  if (!extent_of(args.a, args.m, args.a_stride_bytes, k, &a0, &a1) ||
+      !extent_of(args.c, args.m, args.c_stride_bytes, c_row, &c0, &c1))
+    return fail(OCT_INVALID_ARGUMENT,
+                "sizes overflow: m %" PRId64 ", a_stride_bytes %" PRId64
+                ", c_stride_bytes %" PRId64,
+                args.m, args.a_stride_bytes, args.c_stride_bytes);
+  if (a0 < c1 && c0 < a1 && !columns_apart(args, k, c_row))
+    return fail(OCT_INVALID_ARGUMENT,
+                "C [%#" PRIxPTR ", %#" PRIxPTR ") overlaps A [%#" PRIxPTR ", %#" PRIxPTR ")", c0,
+                c1, a0, a1);
+  return OCT_OK;
+}
+
+}  // namespace oct

@@ -1,0 +1,28 @@
+// A qgemm problem, checked and normalised: what selection, packing and planning work from.
+#pragma once
+
+#include <cstdint>
+
+#include "dispatch/layer.h"
+#include "kernels/pack.h"
+#include "octavo/octavo.h"
+#include "quant/types.h"
+
+namespace oct {
+
+struct Problem : Layer {
+  BView b;  // the caller's memory: valid during creation only
+  int64_t m_hint = 0;
+
+  int64_t n() const { return b.n; }
+  int64_t k() const { return b.k; }
+};
+
+// Checks every field of `desc` and fills `problem`; on failure says which number is wrong and why.
+// Allocates per-column arrays only after every other check has passed.
+oct_status make_problem(const oct_qgemm_desc& desc, Problem* problem);
+
+// What a run is asked for, checked against the plan's problem.
+oct_status check_args(const oct_qgemm_args& args, int64_t n, int64_t k, DType c_type);
+
+}  // namespace oct

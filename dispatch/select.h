@@ -1,0 +1,55 @@
+// Selection: which rows of the table may serve a problem, ranked by predicted cost.
+//
+// A candidate is named by its main row. N is cut into panels of that row's width; what remains goes to the
+// narrower rows of the same family (same ISA and operand forms), as one panel or, together with the
+// last full one, as two of nearly equal width, whichever is cheaper.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dispatch/cost.h"
+#include "dispatch/cpu.h"
+#include "dispatch/problem.h"
+
+namespace oct {
+
+struct PanelShape {
+  const KernelRow* row;
+  int n;
+};
+
+// `full` panels of main's width, then `tails` others.
+struct Layout {
+  const KernelRow* main = nullptr;
+  int64_t full = 0;
+  int tails = 0;
+  PanelShape tail[2] = {};
+};
+
+struct Candidate {
+  const KernelRow* row;
+  std::string rejected;  // why it cannot be used, or ""
+  Layout layout;         // if not rejected
+};
+
+struct Selection {
+  std::vector<Candidate> candidates;  // in table order
+  size_t chosen = 0;
+  const Candidate& best() const { return candidates[chosen]; }
+};
+
+// Columns that predictions assume when the caller gives no m_hint.
+inline constexpr int64_t kDefaultRows = 256;
+
+// Rows of packed A must fit the stack buffer of a run (dispatch/plan.h).
+int64_t max_packed_rows(int64_t k);
+
+// Cycles of one core for m rows with this layout.
+double layout_cycles(const CpuFacts& facts, const Layout& layout, int64_t m, int64_t k);
+
+// OCT_UNSUPPORTED, with the reason, when the forced kernel (or every kernel) is rejected.
+oct_status select_kernels(const Problem& problem, const CpuFacts& facts, const UsableIsas& isas,
+                          Selection* selection);
+
+}  // namespace oct

@@ -1,0 +1,101 @@
+// The base of every generator: Xbyak plus what all of them need.
+//
+// An Assembler writes position-independent code into plain memory, never into an executable page;
+// finish() turns it into Code. One Assembler may hold several functions (entry points); their
+// constants share one pool behind the last of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <xbyak/xbyak.h>
+
+#include "jit/code_cache.h"
+
+namespace oct {
+
+class Assembler : public Xbyak::CodeGenerator {
+ public:
+  Assembler();
+
+  // A function of the System V ABI: saves the callee-saved registers that `used` names (a mask of
+  // Xbyak register indices). leave() restores them, clears the upper vector halves and returns.
+  void enter(uint32_t used);
+  void leave();
+
+  // body() `count` times, count in a register that ends at zero. enter with count >= 1.
+  template <class Body>
+  void loop(const Xbyak::Reg64& count, Body body) {
+    Xbyak::Label top;
+    align(32);
+    L(top);
+    body();
+    dec(count);
+    jnz(top, T_NEAR);
+  }
+
+  // As loop(), skipped when count is zero.
+  template <class Body>
+  void loop_if_any(const Xbyak::Reg64& count, Body body) {
+    Xbyak::Label done;
+    test(count, count);
+    jz(done, T_NEAR);
+    loop(count, body);
+    L(done);
+  }
+
+  // The address of a 64-byte constant made of `words`, repeated to fill it. Equal constants are
+  // stored once.
+  Xbyak::Address constant(std::vector<uint32_t> words);
+
+  // Emits the constants and returns the finished code. `name` labels it for profilers.
+  std::shared_ptr<const Code> finish(const std::string& name);
+
+ private:
+  static constexpr size_t kCapacity = 1 << 20;
+
+  explicit Assembler(std::unique_ptr<uint8_t[]> buffer);
+
+  struct Constant {
+    std::vector<uint32_t> words;
+    Xbyak::Label label;
+  };
+
+  std::unique_ptr<uint8_t[]> buffer_;
+  std::vector<size_t> entries_;
+  std::vector<std::unique_ptr<Constant>> constants_;
+  uint32_t saved_ = 0;
+};
+
+// Vector registers handed out for a role and taken back at the end of its scope, so that two
+// names never stand for one register at the same time.
+class RegisterPool {
+ public:
+  explicit RegisterPool(int count) : free_(count == 32 ? ~0u : (1u << count) - 1) {}
+
+  class Role {
+   public:
+    Role(RegisterPool& pool, int index) : pool_(&pool), index_(index) {}
+    Role(Role&& o) noexcept : pool_(std::exchange(o.pool_, nullptr)), index_(o.index_) {}
+    Role& operator=(Role&&) = delete;
+    ~Role() {
+      if (pool_) pool_->free_ |= 1u << index_;
+    }
+    int index() const { return index_; }
+
+   private:
+    RegisterPool* pool_;
+    int index_;
+  };
+
+  Role take();
+  int available() const { return __builtin_popcount(free_); }
+
+ private:
+  uint32_t free_;
+};
+
+}  // namespace oct

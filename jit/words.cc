@@ -1,0 +1,180 @@
+#include "jit/words.h"
+
+#include <cassert>
+
+namespace oct {
+
+using Xbyak::Address;
+using Xbyak::Operand;
+using Xbyak::Reg32;
+using Xbyak::Xmm;
+using Xbyak::Ymm;
+using Xbyak::Zmm;
+
+namespace {
+bool is_zmm(const Xmm& v) { return v.isZMM(); }
+}  // namespace
+
+void Words::dot(const Xmm& acc, const Xmm* a, const Operand* const* b, const Xmm* t,
+                const Xmm& constant, bool last) {
+  switch (dot_) {
+    case Dot::kVnni: dot_vnni(acc, a[0], *b[0]); break;
+    case Dot::kSafePairs:
+      as.vpmaddubsw(t[0], a[0], *b[0]);
+      as.vpmaddwd(t[0], t[0], constant);
+      as.vpaddd(acc, acc, t[0]);
+      break;
+    case Dot::kPairs16: {
+      // (a0 + w1)(a1 + w0) for both pairs of the group in one vpmaddwd; the last user of a row
+      // adds in place, which keeps the working set within sixteen registers.
+      const Xmm& even = last ? a[0] : t[0];
+      const Xmm& odd = last ? a[1] : t[1];
+      as.vpaddw(even, a[0], *b[0]);
+      as.vpaddw(odd, a[1], *b[1]);
+      as.vpmaddwd(even, even, odd);
+      as.vpaddd(acc, acc, even);
+      break;
+    }
+    case Dot::kWide16:
+      for (int half = 0; half < 2; ++half) {  // B holds the odd half first
+        as.vpmaddwd(t[0], a[1 - half], *b[half]);
+        as.vpaddd(acc, acc, t[0]);
+      }
+      break;
+  }
+}
+
+void Words::prepare_a(const Xmm* a, const Xmm& constant) {
+  if (dot_ != Dot::kWide16) return;
+  as.vpsrlw(a[1], a[0], 8);
+  is_zmm(a[0]) ? as.vpandd(a[0], a[0], constant) : as.vpand(a[0], a[0], constant);
+}
+
+// ------------------------------------------------------------------- AVX2 --
+
+void WordsAvx2::zero(const Xmm& v) { as.vpxor(v, v, v); }
+
+void WordsAvx2::broadcast_gpr(const Xmm& v, const Reg32& r) {
+  as.vmovd(Xmm(v.getIdx()), r);
+  as.vpbroadcastd(v, Xmm(v.getIdx()));
+}
+
+void WordsAvx2::narrow16(const Xmm& v) {
+  as.vpackusdw(v, v, v);
+  as.vpermq(Ymm(v.getIdx()), Ymm(v.getIdx()), 0x08);
+}
+
+void WordsAvx2::unzip_lanes(const Xmm& v, const Xmm& index) {
+  as.vpermd(Ymm(v.getIdx()), Ymm(index.getIdx()), Ymm(v.getIdx()));
+}
+
+void WordsAvx2::load_unzip_index(const Xmm& index) {
+  as.vmovdqu(index, as.constant({0, 4, 1, 5, 2, 6, 3, 7}));
+}
+
+void WordsAvx2::load_bytes(const Xmm& v, const Address& from, int count, bool is_signed) {
+  const Xmm x(v.getIdx());
+  const auto at = [&](int offset) { return as.ptr[from.getRegExp() + offset]; };
+  if (count == 8) {
+    as.vmovq(x, from);
+  } else {
+    int done = count & 4;
+    as.vpxor(x, x, x);
+    if (done) as.vmovd(x, from);
+    if (count & 2) as.vpinsrw(x, x, at(done), static_cast<uint8_t>(done / 2)), done += 2;
+    if (count & 1) as.vpinsrb(x, x, at(done), static_cast<uint8_t>(done));
+  }
+  is_signed ? as.vpmovsxbd(v, x) : as.vpmovzxbd(v, x);
+}
+
+// Pieces of 16, 8, 4, 2 and 1 bytes: AVX2 has no byte masks, and its dword-masked store is
+// microcoded on AMD.
+void WordsAvx2::store_part(const Address& to, const Xmm& v, int count) {
+  const Xmm x(v.getIdx());
+  if (count == 32) {
+    as.vmovdqu(to, Ymm(v.getIdx()));
+    return;
+  }
+  int done = 0;
+  const auto at = [&] { return as.ptr[to.getRegExp() + done]; };
+  if (count - done >= 16) {
+    as.vmovdqu(at(), x);
+    done += 16;
+    if (count > done) as.vextracti128(x, Ymm(v.getIdx()), 1);
+  }
+  for (int piece : {8, 4, 2, 1}) {
+    if (count - done < piece) continue;
+    switch (piece) {
+      case 8: as.vmovq(at(), x); break;
+      case 4: as.vmovd(at(), x); break;
+      case 2: as.vpextrw(at(), x, 0); break;
+      case 1: as.vpextrb(at(), x, 0); break;
+    }
+    done += piece;
+    if (count > done) as.vpsrldq(x, x, static_cast<uint8_t>(piece));
+  }
+}
+
+void WordsAvx2::dot_vnni(const Xmm&, const Xmm&, const Operand&) {
+  assert(!"AVX2 has no vpdpbusd");
+}
+
+// ---------------------------------------------------------------- AVX-512 --
+
+void WordsAvx512::zero(const Xmm& v) { as.vpxord(v, v, v); }
+
+void WordsAvx512::broadcast_gpr(const Xmm& v, const Reg32& r) { as.vpbroadcastd(v, r); }
+
+void WordsAvx512::narrow16(const Xmm& v) {
+  as.vpmovdw(Ymm(v.getIdx()), Zmm(v.getIdx()));
+}
+
+void WordsAvx512::unzip_lanes(const Xmm& v, const Xmm& index) {
+  as.vpermd(Zmm(v.getIdx()), Zmm(index.getIdx()), Zmm(v.getIdx()));
+}
+
+void WordsAvx512::load_unzip_index(const Xmm& index) {
+  as.vmovdqu32(index, as.constant({0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}));
+}
+
+// A masked load does not touch what it leaves out.
+void WordsAvx512::load_bytes(const Xmm& v, const Address& from, int count, bool is_signed) {
+  Zmm to(v.getIdx());
+  if (count < 16) {
+    as.mov(as.eax, (1u << count) - 1);
+    as.kmovw(as.k2, as.eax);
+    to = to | as.k2 | as.T_z;
+  }
+  is_signed ? as.vpmovsxbd(to, from) : as.vpmovzxbd(to, from);
+}
+
+namespace {
+bool is_whole_register(int count) { return count == 16 || count == 32 || count == 64; }
+}  // namespace
+
+void WordsAvx512::announce_partial(int count) {
+  if (is_whole_register(count)) return;
+  as.mov(as.rax, (uint64_t{1} << count) - 1);
+  as.kmovq(as.k1, as.rax);
+}
+
+void WordsAvx512::store_part(const Address& to, const Xmm& v, int count) {
+  switch (count) {
+    case 16: as.vmovdqu32(to, Xmm(v.getIdx())); break;
+    case 32: as.vmovdqu32(to, Ymm(v.getIdx())); break;
+    case 64: as.vmovdqu32(to, Zmm(v.getIdx())); break;
+    default: as.vmovdqu8(to | as.k1, Zmm(v.getIdx())); break;
+  }
+}
+
+void WordsAvx512::dot_vnni(const Xmm& acc, const Xmm& a, const Operand& b) {
+  as.vpdpbusd(acc, a, b);
+}
+
+std::unique_ptr<Words> make_words(Assembler& as, Isa isa, Dot dot) {
+  if (isa == Isa::kAvx512Vnni) return std::make_unique<WordsAvx512>(as, dot);
+  assert(isa == Isa::kAvx2);
+  return std::make_unique<WordsAvx2>(as, dot);
+}
+
+}  // namespace oct

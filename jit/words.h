@@ -1,0 +1,134 @@
+// Vector words: the vocabulary in which generators are written, one dictionary per ISA.
+//
+// A generator never names an instruction that exists in one width only; it says zero, load_part,
+// narrow16 or dot, and the word set emits it. Registers are passed as Xbyak::Xmm, which keeps
+// its width, so one generator serves ymm and zmm without templates.
+//
+// A dot word multiplies unsigned bytes of A by signed bytes of B and adds them up in int32. Per
+// group of four k it takes `a_words` broadcast dwords of each row and `b_words` vectors of each
+// column vector (kernels/pack.h draws them); all forms are exact on the data they accept.
+#pragma once
+
+#include "jit/assembler.h"
+#include "jit/isa.h"
+
+namespace oct {
+
+// How int32 sums are formed.
+enum class Dot {
+  kVnni,       // vpdpbusd: one instruction per vector
+  kSafePairs,  // vpmaddubsw, vpmaddwd, vpaddd: exact where no pair sum leaves int16
+  kPairs16,    // Winograd's form on s16 pairs: two vpaddw, one vpmaddwd, one vpaddd
+  kWide16      // s16 pairs of A split from its bytes on the fly: two vpmaddwd, two vpaddd
+};
+
+// Per K group: what one row, one column vector and one dot take.
+struct DotShape {
+  int a_words, b_words;  // registers of a row; vectors of a column vector
+  int a_loads;           // broadcasts that fill the registers of a row
+  int temporaries;       // vector registers
+  uint32_t constant;     // a vector of this dword is kept in a register, unless 0
+  int multiplies, adds;  // instructions of one dot that do and do not need a multiplier
+  int latency;           // cycles from a sum to itself, at least
+};
+constexpr DotShape dot_shape(Dot dot) {
+  switch (dot) {
+    case Dot::kVnni: return {1, 1, 1, 0, 0, 1, 0, 5};
+    case Dot::kSafePairs: return {1, 1, 1, 1, 0x00010001, 2, 1, 1};
+    case Dot::kPairs16: return {2, 2, 2, 2, 0, 1, 3, 1};
+    case Dot::kWide16: break;
+  }
+  return {2, 2, 1, 1, 0x00ff00ff, 2, 2, 1};
+}
+
+constexpr int vector_lanes(Isa isa) { return isa >= Isa::kAvx512bw ? 16 : 8; }
+constexpr int vector_registers(Isa isa) { return isa >= Isa::kAvx512bw ? 32 : 16; }
+
+class Words {
+ public:
+  Words(Assembler& as, Dot dot) : shape(dot_shape(dot)), as(as), dot_(dot) {}
+  virtual ~Words() = default;
+
+  virtual int lanes() const = 0;  // of 32 bits
+  virtual Xbyak::Xmm reg(int index) const = 0;
+  int bytes() const { return 4 * lanes(); }
+
+  virtual void zero(const Xbyak::Xmm& v) = 0;
+  virtual void broadcast_gpr(const Xbyak::Xmm& v, const Xbyak::Reg32& r) = 0;
+  // The low half of v becomes its dwords narrowed to words.
+  virtual void narrow16(const Xbyak::Xmm& v) = 0;
+  // Undoes the lane order that packing four vectors of dwords to bytes leaves behind.
+  virtual void unzip_lanes(const Xbyak::Xmm& v, const Xbyak::Xmm& index) = 0;
+  virtual void load_unzip_index(const Xbyak::Xmm& index) = 0;
+  // v = the `count` <= lanes() bytes at `from`, widened to dwords; nothing beyond them is touched,
+  // and the other lanes are arbitrary.
+  virtual void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
+                          bool is_signed) = 0;
+  // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
+  // multiple of 16) may be used per function, announced beforehand.
+  virtual void announce_partial(int count) = 0;
+  virtual void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) = 0;
+
+  const DotShape shape;
+
+  // acc += a . b. `a` holds shape.a_words registers, which may be lost when `last`; `b`
+  // shape.b_words registers or memory; t shape.temporaries registers; constant holds
+  // shape.constant.
+  void dot(const Xbyak::Xmm& acc, const Xbyak::Xmm* a, const Xbyak::Operand* const* b,
+           const Xbyak::Xmm* t, const Xbyak::Xmm& constant, bool last);
+  // Once a row's dwords (shape.a_loads) are in place: makes the remaining words from them.
+  void prepare_a(const Xbyak::Xmm* a, const Xbyak::Xmm& constant);
+
+ protected:
+  virtual void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) = 0;
+
+  Assembler& as;
+
+ private:
+  Dot dot_;
+};
+
+// 16 ymm registers, no masks: AVX2.
+class WordsAvx2 : public Words {
+ public:
+  using Words::Words;
+  int lanes() const override { return 8; }
+  Xbyak::Xmm reg(int index) const override { return Xbyak::Ymm(index); }
+  void zero(const Xbyak::Xmm& v) override;
+  void broadcast_gpr(const Xbyak::Xmm& v, const Xbyak::Reg32& r) override;
+  void narrow16(const Xbyak::Xmm& v) override;
+  void unzip_lanes(const Xbyak::Xmm& v, const Xbyak::Xmm& index) override;
+  void load_unzip_index(const Xbyak::Xmm& index) override;
+  void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
+                  bool is_signed) override;
+  void announce_partial(int) override {}
+  void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
+
+ protected:
+  void dot_vnni(const Xbyak::Xmm&, const Xbyak::Xmm&, const Xbyak::Operand&) override;
+};
+
+// 32 zmm registers and masks: AVX-512 F, BW, DQ, VL.
+class WordsAvx512 : public Words {
+ public:
+  using Words::Words;
+  int lanes() const override { return 16; }
+  Xbyak::Xmm reg(int index) const override { return Xbyak::Zmm(index); }
+  void zero(const Xbyak::Xmm& v) override;
+  void broadcast_gpr(const Xbyak::Xmm& v, const Xbyak::Reg32& r) override;
+  void narrow16(const Xbyak::Xmm& v) override;
+  void unzip_lanes(const Xbyak::Xmm& v, const Xbyak::Xmm& index) override;
+  void load_unzip_index(const Xbyak::Xmm& index) override;
+  void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
+                  bool is_signed) override;
+  void announce_partial(int count) override;
+  void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
+
+ protected:
+  void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) override;
+};
+
+// The word set for `isa` with the given dot form.
+std::unique_ptr<Words> make_words(Assembler& as, Isa isa, Dot dot);
+
+}  // namespace oct

@@ -1,0 +1,178 @@
+#include "kernels/epilogue.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "jit/words.h"
+
+namespace oct {
+
+using Xbyak::Xmm;
+
+EpilogueParams spread(const EpilogueScalars& s) {
+  EpilogueParams p;
+  std::fill(std::begin(p.lo), std::end(p.lo), s.lo);
+  std::fill(std::begin(p.hi), std::end(p.hi), s.hi);
+  std::fill(std::begin(p.t_lo), std::end(p.t_lo), static_cast<float>(s.q_lo - s.zero_point));
+  std::fill(std::begin(p.t_hi), std::end(p.t_hi), static_cast<float>(s.q_hi - s.zero_point));
+  std::fill(std::begin(p.inv_scale), std::end(p.inv_scale), s.inv_scale);
+  std::fill(std::begin(p.add_scale), std::end(p.add_scale), s.add_scale);
+  std::fill(std::begin(p.add_zero_point), std::end(p.add_zero_point), s.add_zero_point);
+  std::fill(std::begin(p.zero_point), std::end(p.zero_point), static_cast<int16_t>(s.zero_point));
+  std::fill(std::begin(p.q_lo), std::end(p.q_lo), static_cast<uint8_t>(s.q_lo));
+  std::fill(std::begin(p.q_hi), std::end(p.q_hi), static_cast<uint8_t>(s.q_hi));
+  return p;
+}
+
+int epilogue_partial_bytes(const EpilogueSpec& spec, int n, int lanes) {
+  const int size = static_cast<int>(dtype_bytes(spec.c_type));
+  return is_int8(spec.c_type) ? n : (n - 1) % lanes * size + size;
+}
+
+namespace {
+
+class RowEmitter {
+ public:
+  RowEmitter(Assembler& as, const EpilogueRow& r, const Xmm* acc, int nv)
+      : as(as), r(r), w(r.words), spec(r.spec), acc(acc), nv(nv) {}
+
+  void values() {
+    if (spec.c_type == DType::kS32) return;
+    scale();
+    if (is_int8(spec.c_type)) {
+      to_ints();
+      return pack_bytes();
+    }
+    clamp_reals();
+    if (spec.c_type == DType::kBf16) round_bf16();
+  }
+
+  void store() {
+    if (is_int8(spec.c_type)) return store_bytes();
+    const int size = static_cast<int>(dtype_bytes(spec.c_type));
+    for (int j = 0; j < nv; ++j)
+      w.store_part(as.ptr[r.to + j * w.lanes() * size], acc[j], size * lanes_of(j));
+  }
+
+ private:
+  Xbyak::Address param(size_t offset) const { return as.ptr[r.params + offset]; }
+
+  // y = float(T) * mult (+ bias) (+ X)
+  void scale() {
+    for (int j = 0; j < nv; ++j) as.vcvtdq2ps(acc[j], acc[j]);
+    for (int j = 0; j < nv; ++j) {
+      const Xbyak::Address memory = as.ptr[r.mult + j * w.bytes()];
+      as.vmulps(acc[j], acc[j], r.held_mult ? static_cast<const Xbyak::Operand&>(r.held_mult[j]) : memory);
+    }
+    if (spec.bias_f32)
+      for (int j = 0; j < nv; ++j) as.vaddps(acc[j], acc[j], as.ptr[r.bias + j * w.bytes()]);
+    if (spec.add_type != DType::kNone) add_tensor();
+  }
+
+  void add_tensor() {
+    const auto role = r.pool.take();
+    const Xmm x = w.reg(role.index());
+    for (int j = 0; j < nv; ++j) {
+      w.load_bytes(x, as.ptr[r.add + j * w.lanes()], lanes_of(j), spec.add_type == DType::kS8);
+      as.vpsubd(x, x, param(offsetof(EpilogueParams, add_zero_point)));
+      as.vcvtdq2ps(x, x);
+      as.vmulps(x, x, param(offsetof(EpilogueParams, add_scale)));
+      as.vaddps(acc[j], acc[j], x);
+    }
+  }
+
+  void clamp_reals() {
+    for (int j = 0; j < nv; ++j) {
+      if (spec.clamp_lo) as.vmaxps(acc[j], acc[j], param(offsetof(EpilogueParams, lo)));
+      if (spec.clamp_hi) as.vminps(acc[j], acc[j], param(offsetof(EpilogueParams, hi)));
+    }
+  }
+
+  // Rounds to int32, in the range of the output minus its zero point unless packs will clamp.
+  void to_ints() {
+    if (spec.in_reals()) {
+      clamp_reals();
+      for (int j = 0; j < nv; ++j)
+        as.vmulps(acc[j], acc[j], param(offsetof(EpilogueParams, inv_scale)));
+    }
+    for (int j = 0; j < nv; ++j) {
+      if (!spec.saturating) {
+        as.vmaxps(acc[j], acc[j], param(offsetof(EpilogueParams, t_lo)));
+        as.vminps(acc[j], acc[j], param(offsetof(EpilogueParams, t_hi)));
+      }
+      as.vcvtps2dq(acc[j], acc[j]);
+    }
+  }
+
+  // Four vectors of dwords become one of bytes. Saturating to int16 before the zero point is added
+  // changes nothing: what leaves int16 lies beyond the 8-bit range on either side of it.
+  void pack_bytes() {
+    const auto second = [&](int j) { return acc[std::min(j + 1, nv - 1)]; };
+    for (int j = 0; j < nv; j += 2) {
+      as.vpackssdw(acc[j], acc[j], second(j));
+      if (spec.zero_point)
+        as.vpaddsw(acc[j], acc[j], param(offsetof(EpilogueParams, zero_point)));
+    }
+    const Xmm& v = acc[0];
+    const Xmm& high = acc[nv > 2 ? 2 : 0];
+    const bool u8 = spec.c_type == DType::kU8;
+    if (u8)
+      as.vpackuswb(v, v, high);
+    else
+      as.vpacksswb(v, v, high);
+    if (spec.saturating) narrow_bytes(v, u8);
+  }
+
+  void store_bytes() {
+    const auto index_role = r.pool.take();
+    const Xmm index = w.reg(index_role.index());
+    w.load_unzip_index(index);
+    w.unzip_lanes(acc[0], index);
+    w.store_part(as.ptr[r.to], acc[0], r.n);
+  }
+
+  void narrow_bytes(const Xmm& v, bool u8) {
+    const auto lo = param(offsetof(EpilogueParams, q_lo));
+    const auto hi = param(offsetof(EpilogueParams, q_hi));
+    if (spec.clamp_lo) u8 ? as.vpmaxub(v, v, lo) : as.vpmaxsb(v, v, lo);
+    if (spec.clamp_hi) u8 ? as.vpminub(v, v, hi) : as.vpminsb(v, v, hi);
+  }
+
+  int lanes_of(int j) const { return std::min(w.lanes(), r.n - j * w.lanes()); }
+
+  // Round to nearest even on the bits: x + 0x7fff + (bit 16 of x), upper half. VCVTNEPS2BF16 is
+  // not used: it flushes denormals.
+  void round_bf16() {
+    const auto role = r.pool.take();
+    const Xmm t = w.reg(role.index());
+    for (int j = 0; j < nv; ++j) {
+      as.vpslld(t, acc[j], 15);
+      as.vpsrld(t, t, 31);
+      as.vpaddd(acc[j], acc[j], t);
+      as.vpaddd(acc[j], acc[j], as.constant({0x7fff}));
+      as.vpsrld(acc[j], acc[j], 16);
+      w.narrow16(acc[j]);
+    }
+  }
+
+  Assembler& as;
+  const EpilogueRow& r;
+  Words& w;
+  const EpilogueSpec& spec;
+  const Xmm* acc;
+  int nv;
+};
+
+}  // namespace
+
+void emit_epilogue_values(Assembler& as, const EpilogueRow& row, const Xmm* acc, int nv) {
+  RowEmitter(as, row, acc, nv).values();
+}
+
+void emit_epilogue_row(Assembler& as, const EpilogueRow& row, const Xmm* acc, int nv) {
+  RowEmitter emitter(as, row, acc, nv);
+  emitter.values();
+  emitter.store();
+}
+
+}  // namespace oct

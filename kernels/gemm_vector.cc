@@ -1,0 +1,348 @@
+// C[m x n] = epilogue(A[m x K] . B[K x n]) for one panel of B, n <= nr, in `tiles` steps of m rows.
+//
+//            | b(0) b(1) .. b(nv-1) |     one K group (four k) of the panel, nv vectors
+//   a(row 0) | acc(0,0)  ..  acc(0,nv-1) |
+//   ...      |                           |   the register tile; a row's group of A is broadcast
+//   a(row m) | acc(m,0)  ..              |
+//
+// Registers: m*nv*split sums + B words held + A words + temporaries + constants <= 16 or 32.
+// B words stay in registers as far as there is room and are memory operands otherwise. Small tiles
+// split K over `split` sets of sums, since a sum is a dependence chain of four or five cycles.
+//
+// What limits it, per K group of a 6x64 tile on AVX-512 VNNI: 24 vpdpbusd (24 cycles where 512-bit
+// words are cracked, 12 with two full ports) beside 6 broadcasts and 4 loads. On AVX2, 3x24 in
+// Winograd's form: 36 vector operations on 3 or 4 ports beside 18 loads; with safe pairs, 6x16: 24
+// multiplications on two ports.
+//
+// Accumulators start at the column's init (bias and corrections), so the epilogue adds nothing.
+
+#include "kernels/gemm_vector.h"
+
+#include <bit>
+#include <cassert>
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "jit/words.h"
+
+namespace oct {
+namespace {
+
+using Xbyak::Address;
+using Xbyak::Operand;
+using Xbyak::Reg64;
+using Xbyak::RegExp;
+using Xbyak::Xmm;
+
+constexpr int kUnroll = 4;       // K groups per iteration of the main loop
+constexpr int kDotsPerCycle = 2; // at most: what splitting K must hide the latency of
+constexpr int kRowsPerBase = 5;   // rows reached from one base: 0, 1, 2, 3 and 4 strides away
+constexpr int kMaxBases = (kMaxMr + kRowsPerBase - 1) / kRowsPerBase;
+
+Dot dot_of(const KernelRow& row) {
+  if (row.b_form == BForm::kPairs16)
+    return row.a_form == AForm::kPairs16 ? Dot::kPairs16 : Dot::kWide16;
+  return row.flags & kRowNeedsSafePairs ? Dot::kSafePairs : Dot::kVnni;
+}
+
+struct Budget {
+  int split = 1;   // sets of sums
+  int b_held = 0;  // B words per column vector kept in registers
+  bool fits = false;
+};
+
+Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
+  const DotShape dot = dot_shape(dot_of(row));
+  const int registers = vector_registers(row.isa);
+  const int fixed = dot.a_words + dot.temporaries + (dot.constant != 0) + a_shift;
+  const auto used = [&](int split, int held) { return m * nv * split + held * nv + fixed; };
+  Budget b;
+  b.fits = used(1, 0) <= registers;
+  b.b_held = dot.b_words;
+  while (b.b_held > 0 && used(1, b.b_held) > registers) --b.b_held;
+  const int chains = kDotsPerCycle * dot.latency;
+  while (dot.latency > 1 && b.split < kUnroll && m * nv * b.split < chains &&
+         used(2 * b.split, b.b_held) <= registers)
+    b.split *= 2;
+  return b;
+}
+
+class GemmEmitter {
+ public:
+  GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
+      : as(as), spec(spec), m(m), nv((spec.n + row.lanes - 1) / row.lanes),
+        packed_a(row.a_form == AForm::kPairs16), words(make_words(as, row.isa, dot_of(row))),
+        w(*words), pool(vector_registers(row.isa)),
+        budget(plan_registers(row, m, nv, spec.a_shift)) {
+    assert(budget.fits && m <= row.mr && spec.n <= row.nr);
+    const auto take = [&](std::vector<int>& to, int count) {
+      for (int i = 0; i < count; ++i) to.push_back(roles.emplace_back(pool.take()).index());
+    };
+    take(acc_regs, m * nv * budget.split);
+    if (dot.constant) take(constant_reg, 1);
+    if (spec.a_shift) take(shift_reg, 1);
+  }
+
+  void emit() {
+    as.enter(kUsedGprs);
+    load_args();
+    Xbyak::Label next_tile;
+    as.L(next_tile);
+    init_sums();
+    spec.taps ? tap_loop() : whole_k();
+    merge_sets();
+    epilogue();
+    as.dec(as.qword[rsp_tiles()]);
+    as.jnz(next_tile, as.T_NEAR);
+    as.pop(rTmp);
+    as.leave();
+  }
+
+ private:
+  // ---- positional accessors ----
+  Xmm acc(int i, int j, int set = 0) const { return w.reg(acc_regs[(set * m + i) * nv + j]); }
+  Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
+  // The byte `offset` of row i of the current tile.
+  Address a_at(int i, int offset) const {
+    const Reg64& base = rA[i / kRowsPerBase];
+    switch (i % kRowsPerBase) {
+      case 0: return as.ptr[base + offset];
+      case 1: return as.ptr[base + rAStride + offset];
+      case 2: return as.ptr[base + rAStride * 2 + offset];
+      case 3: return as.ptr[base + rAStride3 + offset];
+      default: return as.ptr[base + rAStride * 4 + offset];
+    }
+  }
+  int bases() const { return (m + kRowsPerBase - 1) / kRowsPerBase; }
+  int b_group_bytes() const { return nv * dot.b_words * w.bytes(); }
+  int a_group_bytes() const { return 4 * dot.a_loads; }
+
+  // ---- steps ----
+  void load_args() {
+    as.mov(rTile, arg(offsetof(GemmArgs, a)));
+    as.mov(rAStride, arg(offsetof(GemmArgs, a_stride_bytes)));
+    as.lea(rAStride3, as.ptr[rAStride + rAStride * 2]);
+    as.mov(rC, arg(offsetof(GemmArgs, c)));
+    as.mov(rCStride, arg(offsetof(GemmArgs, c_stride_bytes)));
+    as.push(arg_qword(offsetof(GemmArgs, tiles)));  // counted down on the stack
+    if (spec.epilogue.add_type != DType::kNone) as.mov(rAdd, arg(offsetof(GemmArgs, add)));
+    if (packed_a) as.mov(rRowInit, arg(offsetof(GemmArgs, row_init)));
+    if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
+      w.announce_partial(bytes);
+    if (dot.constant) load(constant(), as.constant({dot.constant}));
+    if (spec.a_shift) as.vpbroadcastd(shift(), arg(offsetof(GemmArgs, a_shift)));
+  }
+
+  // rA[0] is set: the other bases follow five strides apart.
+  void set_bases() {
+    for (int b = 1; b < bases(); ++b) {
+      as.lea(rA[b], as.ptr[rA[b - 1] + rAStride * 4]);
+      as.add(rA[b], rAStride);
+    }
+  }
+
+  void init_sums() {
+    as.mov(rTmp, arg(offsetof(GemmArgs, init)));
+    for (int j = 0; j < nv; ++j) {
+      const Address from = as.ptr[rTmp + j * w.bytes()];
+      if (packed_a) {
+        for (int i = 0; i < m; ++i) {
+          as.vpbroadcastd(acc(i, j), as.ptr[rRowInit + 4 * i]);
+          as.vpaddd(acc(i, j), acc(i, j), from);
+        }
+      } else {
+        load(acc(0, j), from);
+        for (int i = 1; i < m; ++i) move(acc(i, j), acc(0, j));
+      }
+    }
+    for (int set = 1; set < budget.split; ++set)
+      for (int i = 0; i < m; ++i)
+        for (int j = 0; j < nv; ++j) w.zero(acc(i, j, set));
+    if (packed_a) as.add(rRowInit, 4 * m);
+  }
+
+  void whole_k() {
+    as.mov(rA[0], rTile);
+    as.mov(rB, arg(offsetof(GemmArgs, b)));
+    set_bases();
+    k_loop();
+  }
+
+  void tap_loop() {
+    Xbyak::Label next, done;
+    as.mov(rTap, arg(offsetof(GemmArgs, taps)));
+    as.cmp(rTap, arg(offsetof(GemmArgs, taps_end)));
+    as.je(done, as.T_NEAR);
+    as.L(next);
+    as.mov(rA[0], rTile);
+    as.mov(rB, arg(offsetof(GemmArgs, b)));
+    as.add(rA[0], as.ptr[rTap + offsetof(Tap, a_offset)]);
+    as.add(rB, as.ptr[rTap + offsetof(Tap, b_offset)]);
+    set_bases();
+    k_loop();
+    as.add(rTap, sizeof(Tap));
+    as.cmp(rTap, arg(offsetof(GemmArgs, taps_end)));
+    as.jb(next, as.T_NEAR);
+    as.L(done);
+  }
+
+  void k_loop() {
+    as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
+    as.shr(rK, std::countr_zero(unsigned{kUnroll}));
+    as.loop_if_any(rK, [&] {
+      for (int u = 0; u < kUnroll; ++u) group(u, u % budget.split, std::nullopt);
+      advance(kUnroll);
+    });
+    as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
+    as.and_(rK, kUnroll - 1);
+    as.loop_if_any(rK, [&] {
+      group(0, 0, std::nullopt);
+      advance(1);
+    });
+    if (spec.k_tail) group(0, 0, spec.k_tail);
+  }
+
+  void advance(int groups) {
+    for (int b = 0; b < bases(); ++b) as.add(rA[b], groups * a_group_bytes());
+    as.add(rB, groups * b_group_bytes());
+  }
+
+  // One K group, u groups ahead of the pointers; `tail`: only that many bytes of A exist.
+  void group(int u, int set, std::optional<int> tail) {
+    std::vector<RegisterPool::Role> scope;
+    const auto take = [&] { return w.reg(scope.emplace_back(pool.take()).index()); };
+    std::vector<Xmm> a, t, b_regs;
+    for (int i = 0; i < dot.a_words; ++i) a.push_back(take());
+    for (int i = 0; i < dot.temporaries; ++i) t.push_back(take());
+    // The words of B that find room are loaded once, the last ones of each vector first.
+    const int from_memory = dot.b_words - budget.b_held;
+    for (int i = 0; i < budget.b_held * nv; ++i) b_regs.push_back(take());
+    const auto b_at = [&](int j, int word) {
+      return as.ptr[rB + u * b_group_bytes() + (j * dot.b_words + word) * w.bytes()];
+    };
+    for (int j = 0; j < nv; ++j)
+      for (int h = 0; h < budget.b_held; ++h)
+        load(b_regs[j * budget.b_held + h], b_at(j, from_memory + h));
+
+    for (int i = 0; i < m; ++i) {
+      load_a(a, i, u, tail);
+      for (int j = 0; j < nv; ++j) {
+        const Address memory[2] = {b_at(j, 0), b_at(j, 1)};
+        const Operand* b[2];
+        for (int word = 0; word < dot.b_words; ++word)
+          b[word] = word < from_memory ? static_cast<const Operand*>(&memory[word])
+                                       : &b_regs[j * budget.b_held + word - from_memory];
+        w.dot(acc(i, j, set), a.data(), b, t.data(), constant(), j == nv - 1);
+      }
+    }
+  }
+
+  void load_a(const std::vector<Xmm>& a, int i, int u, std::optional<int> tail) {
+    if (tail) {
+      load_tail_bytes(a_at(i, 0), *tail);
+      w.broadcast_gpr(a[0], rTmp.cvt32());
+    } else {
+      for (int word = 0; word < dot.a_loads; ++word)
+        as.vpbroadcastd(a[word], a_at(i, u * a_group_bytes() + 4 * word));
+    }
+    if (spec.a_shift) as.vpaddb(a[0], a[0], shift());
+    w.prepare_a(a.data(), constant());
+  }
+
+  // rTmp = the 1..3 bytes at `from`, zero extended. Nothing beyond them is touched.
+  void load_tail_bytes(const Address& from, int count) {
+    const auto at = [&](int offset) { return from.getRegExp() + offset; };
+    if (count == 1) {
+      as.movzx(rTmp.cvt32(), as.byte[at(0)]);
+      return;
+    }
+    as.movzx(rTmp.cvt32(), as.word[at(0)]);
+    if (count == 2) return;
+    as.movzx(rK.cvt32(), as.byte[at(2)]);
+    as.shl(rK.cvt32(), 16);
+    as.or_(rTmp.cvt32(), rK.cvt32());
+  }
+
+  void merge_sets() {
+    for (int step = budget.split / 2; step >= 1; step /= 2)
+      for (int set = 0; set < step; ++set)
+        for (int i = 0; i < m; ++i)
+          for (int j = 0; j < nv; ++j)
+            as.vpaddd(acc(i, j, set), acc(i, j, set), acc(i, j, set + step));
+  }
+
+  void epilogue() {
+    if (spec.epilogue.c_type != DType::kS32) {
+      as.mov(rMult, arg(offsetof(GemmArgs, mult)));
+      as.mov(rBias, arg(offsetof(GemmArgs, bias)));
+      as.mov(rParams, arg(offsetof(GemmArgs, epilogue)));
+    }
+    const EpilogueRow row{w, pool, spec.epilogue, spec.n, rC, rMult, rBias, rParams, nullptr,
+                          rAdd};
+    for (int i = 0; i < m; ++i) {
+      std::vector<Xmm> sums;
+      for (int j = 0; j < nv; ++j) sums.push_back(acc(i, j));
+      emit_epilogue_row(as, row, sums.data(), nv);
+      as.add(rC, rCStride);
+      if (spec.epilogue.add_type != DType::kNone)
+        as.add(rAdd, arg(offsetof(GemmArgs, add_stride_bytes)));
+    }
+    // The next tile of A, m strides on.
+    as.imul(rTmp, rAStride, m);
+    as.add(rTile, rTmp);
+  }
+
+  void load(const Xmm& v, const Address& from) { as.vmovups(v, from); }
+  void move(const Xmm& to, const Xmm& from) { as.vmovaps(to, from); }
+  Xmm constant() const { return constant_reg.empty() ? Xmm(0) : w.reg(constant_reg[0]); }
+  Xmm shift() const { return w.reg(shift_reg[0]); }
+
+  static Xbyak::RegExp rsp_tiles() { return Reg64(Operand::RSP); }
+  Address arg_qword(size_t offset) const { return as.qword[rArgs + offset]; }
+
+  // ---- general registers, one role each; the epilogue's follow once K is done ----
+  const Reg64 rArgs{Operand::RDI}, rTile{Operand::RSI}, rK{Operand::RCX}, rB{Operand::RDX},
+      rTmp{Operand::RAX}, rAStride{Operand::R8}, rAStride3{Operand::R9}, rAdd{Operand::R12},
+      rC{Operand::R13}, rCStride{Operand::R14}, rTap{Operand::R15};
+  const Reg64 rA[kMaxBases]{Reg64(Operand::R10), Reg64(Operand::R11), Reg64(Operand::RBX),
+                            Reg64(Operand::RBP)};
+  const Reg64& rRowInit = rA[kMaxBases - 1];  // packed tiles are at most 15 rows high
+  const Reg64 &rMult = rK, &rBias = rB, &rParams = rA[0];
+  static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |
+                                        1u << Operand::R12 | 1u << Operand::R13 |
+                                        1u << Operand::R14 | 1u << Operand::R15;
+
+  Assembler& as;
+  const GemmSpec& spec;
+  const int m, nv;
+  const bool packed_a;
+  std::unique_ptr<Words> words;
+  Words& w;
+  const DotShape& dot = w.shape;
+  RegisterPool pool;
+  const Budget budget;
+  std::vector<RegisterPool::Role> roles;  // held for the whole function
+  std::vector<int> acc_regs, constant_reg, shift_reg;
+};
+
+}  // namespace
+
+TileOps gemm_tile_ops(const KernelRow& row, int m, int nv) {
+  const DotShape dot = dot_shape(dot_of(row));
+  const Budget b = plan_registers(row, m, nv, false);
+  const int dots = m * nv, a_loads = m * dot.a_loads, b_loads = nv * b.b_held;
+  TileOps ops;
+  ops.multiplies = dots * dot.multiplies;
+  ops.adds = dots * dot.adds + m * 2 * (dot.a_words - dot.a_loads);
+  ops.loads = a_loads + b_loads + dots * (dot.b_words - b.b_held);
+  ops.instructions = ops.multiplies + ops.adds + a_loads + b_loads;
+  ops.chain_cycles = static_cast<double>(dot.latency) / b.split;
+  return ops;
+}
+
+void emit_gemm_vector(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m) {
+  GemmEmitter(as, row, spec, m).emit();
+}
+
+}  // namespace oct

@@ -1,0 +1,21 @@
+// The vector GEMM generator: one m x n tile of C over all of K, for every word set.
+#pragma once
+
+#include "kernels/table.h"
+
+namespace oct {
+
+// What a K group of an m x nv tile (nv vectors of columns) costs the core, by the register budget
+// the generator would choose: the cost model's view of it.
+struct TileOps {
+  int multiplies, adds;  // vector instructions with and without a multiplier
+  int loads;             // all loads, memory operands included
+  int instructions;
+  double chain_cycles;   // latency of the sums
+};
+TileOps gemm_tile_ops(const KernelRow& row, int m, int nv);
+
+// EmitGemm for every vector row of the table.
+void emit_gemm_vector(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m);
+
+}  // namespace oct

@@ -1,0 +1,59 @@
+// Operand layouts and the code that makes them.
+//
+// A panel of B holds n columns (n <= nr), padded to whole vectors of L lanes (nv of them), over
+// all of K padded to whole groups of four; padding is zero.
+//
+//   BForm::kQuads8     for each K group g, for each vector j:   lane l = column j*L + l
+//                      | w[4g] w[4g+1] w[4g+2] w[4g+3] | ...        4 bytes a lane
+//
+//   BForm::kPairs16    for each K group g, for each vector j, two vectors of s16 pairs:
+//                      | w[4g+1] w[4g+3] | ...    then    | w[4g] w[4g+2] | ...
+//
+//   AForm::kPairs16    a' = (a + shift) mod 256; per row, for each K group, eight bytes:
+//                      | a'[4g] a'[4g+2] | a'[4g+1] a'[4g+3] |    s16 pairs; zero beyond K
+//
+// The kPairs16 forms feed Winograd's inner product (S. Winograd, "A new algorithm for inner
+// product", IEEE Trans. Comput. C-17, 1968): a0*w0 + a1*w1 = (a0 + w1)(a1 + w0) - a0*a1 - w1*w0,
+// which halves the multiplications; the terms that depend on one operand only are summed while
+// packing: per column into `ColumnSums::product`, per row into `row_term`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/table.h"
+
+namespace oct {
+
+enum class BLayout : uint8_t { kKN, kNK };
+
+struct BView {
+  const int8_t* data;
+  BLayout layout;
+  int64_t stride_bytes;
+  int64_t k, n;
+};
+
+// What the epilogue has to correct, per column of a panel.
+struct ColumnSums {
+  int32_t sum;      // of w[k], modulo 2^32
+  int32_t product;  // of w[2i] * w[2i+1] over the padded K, modulo 2^32
+};
+
+// Bytes of a packed panel of n columns.
+size_t packed_b_bytes(const KernelRow& row, int64_t k, int n);
+
+// Packs columns [n0, n0 + n) into dst (64-byte aligned) and writes n sums.
+void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst,
+                  ColumnSums* sums);
+
+// Whether no pair (w[2i], w[2i+1]) of any column can leave int16 when multiplied by two u8.
+bool weight_pairs_safe(const BView& b);
+
+// Bytes of one packed row of A, and the packing of `rows` rows. row_term[m] receives minus the
+// sum of a'[2i] * a'[2i+1]. Needs AVX2.
+size_t packed_a_row_bytes(int64_t k);
+void pack_a_rows(const uint8_t* a, int64_t a_stride_bytes, int rows, int64_t k, uint8_t shift,
+                 void* dst, int32_t* row_term);
+
+}  // namespace oct

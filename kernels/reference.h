@@ -1,0 +1,37 @@
+// The specification of qgemm and of every epilogue, in scalar code short enough to read in one go.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/pack.h"
+#include "quant/types.h"
+
+namespace oct {
+
+struct ReferenceGemm {
+  BView b;
+  DType a_type;
+  int a_zero_point;
+  float a_scale;
+  const float* b_scales;  // one per column (already expanded); may be null for s32 C
+  DType bias_type;
+  const void* bias;
+  DType c_type;
+  float c_scale;
+  int c_zero_point;
+  bool relu, clamp;
+  float clamp_min, clamp_max;
+  DType add_type = DType::kNone;  // convolutions only
+  float add_scale = 1;
+  int add_zero_point = 0;
+};
+
+// Column n of a row of C: the exact sum T[n] (modulo 2^32) with bias, scales and the rest of the
+// epilogue applied. `add` is the row of X, or null.
+void reference_store(const ReferenceGemm& g, uint32_t sum, int64_t n, const void* add, void* c_row);
+
+// C = epilogue(A . B) for m rows; strides in bytes. No alignment is needed.
+void reference_gemm(const ReferenceGemm& g, int64_t m, const void* a, int64_t a_stride_bytes,
+                    void* c, int64_t c_stride_bytes);
+
+}  // namespace oct

@@ -1,0 +1,100 @@
+// The kernel table: one row per kernel, from which its tests, benchmarks, eligibility, name in
+// logs and perf maps follow.
+//
+// A GEMM row computes an m x n block of C, 1 <= m <= mr, 1 <= n <= nr, over the whole of K; code
+// is generated per GemmSpec (columns, tail of K, epilogue) with one entry point for every m.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "jit/isa.h"
+#include "kernels/epilogue.h"
+
+namespace oct {
+
+struct KernelRow;
+
+inline constexpr int kMaxMr = 16;  // most rows of any tile
+inline constexpr int kMaxNr = 64;  // most columns of any tile
+inline constexpr int kKr = 4;      // K is consumed in groups of four on every ISA
+
+// How a kernel wants its operands; kernels/pack.h draws the layouts.
+enum class AForm : uint8_t {
+  kBytes,   // in place: rows of bytes at the caller's stride
+  kPairs16  // packed: s16 halves of each K group, with one correction term per row
+};
+enum class BForm : uint8_t {
+  kQuads8,  // s8, four consecutive k of a column in one 32-bit lane
+  kPairs16  // s16 halves of each K group
+};
+
+// Facts that limit where a row may be used.
+enum RowFlags : uint32_t {
+  kRowAnyData = 0,
+  // Exact only if no sum of two products leaves int16: A promised to span at most 128 values (it
+  // is then shifted to 0..127), or every adjacent pair of weights proven safe at pack time.
+  kRowNeedsSafePairs = 1
+};
+
+// What code is generated for.
+struct GemmSpec {
+  int n = 0;            // columns of this panel, 1 .. nr
+  int k_tail = 0;       // K % 4 for AForm::kBytes, otherwise 0
+  bool a_shift = false;  // kBytes only: GemmArgs::a_shift is added to every byte of A
+  bool taps = false;     // K is a list of taps (convolution) instead of one run of groups
+  EpilogueSpec epilogue;
+
+  friend bool operator==(const GemmSpec&, const GemmSpec&) = default;
+};
+
+// One tap: where its part of a row of A and its K groups in the panel begin, in bytes from GemmArgs::a
+// (plus the row) and GemmArgs::b. Every tap has the same number of K groups and the same tail.
+struct Tap {
+  int64_t a_offset, b_offset;
+};
+
+// One call: `tiles` consecutive tiles of m rows against one panel of B. Strides in bytes.
+struct GemmArgs {
+  const void* a;              // first row
+  int64_t a_stride_bytes;
+  const void* b;              // the packed panel
+  void* c;                    // first row, first column of the panel
+  int64_t c_stride_bytes;
+  const int32_t* init;        // per column: where accumulators start (bias - corrections), padded to whole vectors
+  const float* mult;          // per column, padded to whole vectors; unused for s32
+  const float* bias;          // per column, padded to whole vectors; only with bias_f32
+  const int32_t* row_init;    // per row, AForm::kPairs16 only: added to the accumulators
+  const EpilogueParams* epilogue;
+  const Tap *taps, *taps_end; // with taps: at least none
+  const void* add;            // with add_type: the row of X that belongs to c
+  int64_t add_stride_bytes;
+  int64_t k_groups;           // floor(K / 4), or ceil for packed A; of one tap with taps
+  int64_t tiles;              // >= 1
+  uint32_t a_shift;           // the byte to add, in all four bytes
+};
+
+using GemmFn = void (*)(const GemmArgs*);
+
+// Emits the entry point for m rows.
+using EmitGemm = void (*)(Assembler&, const KernelRow&, const GemmSpec&, int m);
+
+struct KernelRow {
+  const char* name;  // gemm_<types>_<mr>x<nr>x<kr>_<isa>
+  const char* op;    // "gemm"
+  Isa isa;
+  int mr, nr, kr;
+  AForm a_form;
+  BForm b_form;
+  uint32_t flags;
+  int lanes;  // 32-bit lanes of its vectors: panels are padded to whole vectors
+  EmitGemm emit;
+};
+
+// All rows, every name once.
+std::span<const KernelRow> kernel_table();
+
+// The row of that name, or nullptr.
+const KernelRow* find_kernel(const char* name);
+
+}  // namespace oct

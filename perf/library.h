@@ -1,0 +1,36 @@
+// The public C API with owners and exceptions.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "jit/isa.h"
+#include "octavo/octavo.h"
+
+namespace oct::perf {
+
+// A call of the library failed; what() is oct_last_error().
+struct LibraryError : std::runtime_error {
+  LibraryError(oct_status s, const std::string& message) : std::runtime_error(message), status(s) {}
+  oct_status status;
+};
+
+struct Destroy {
+  void operator()(oct_context* c) const { oct_context_destroy(c); }
+  void operator()(oct_qgemm* p) const { oct_qgemm_destroy(p); }
+};
+using ContextPtr = std::unique_ptr<oct_context, Destroy>;
+using PlanPtr = std::unique_ptr<oct_qgemm, Destroy>;
+
+// Throws LibraryError unless `status` is OCT_OK.
+void check(oct_status status);
+
+ContextPtr create_context(Isa cap, int threads);
+PlanPtr create_plan(oct_context* context, const oct_qgemm_desc& desc);
+
+// The JSON texts of oct_describe and oct_qgemm_explain.
+std::string describe(const oct_context* context);
+std::string explain(const oct_qgemm* plan, int64_t m);
+
+}  // namespace oct::perf

@@ -1,0 +1,225 @@
+// The octavo program: what this machine can run, and how fast.
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "perf/library.h"
+#include "perf/options.h"
+#include "perf/text.h"
+
+namespace oct::perf {
+namespace {
+
+constexpr const char* kBenchFooter =
+    "Without a problem, the default models are measured (--list-models names them).\n"
+    "Weights have one scale per column and are quantised symmetrically to the full range: the\n"
+    "largest magnitude of every column is 127.\n"
+    "Columns: us is the median time of a call; GOPS is 2*M*K*N / time; % peak compares it with a\n"
+    "loop of nothing but dot products on all threads; ratio is the median of peer time / our\n"
+    "time over alternating blocks of calls: above 1, ours is faster.";
+
+constexpr double kMaxMinTime = 3600;
+
+template <class T>
+using Choices = std::vector<std::pair<std::string, T>>;
+
+// An option whose value is one of the names of `choices`, shown in the help as "a|b|c".
+template <class T>
+CLI::Option* add_choice(CLI::App* app, const std::string& flag, T& target,
+                        const Choices<T>& choices, const std::string& help) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : choices) names.push_back(name);
+  const auto assign = [&target, choices](const std::string& chosen) {
+    for (const auto& [name, value] : choices)
+      if (name == chosen) target = value;
+  };
+  return app->add_option_function<std::string>(flag, assign, help)
+      ->check(CLI::IsMember(names).description(""))
+      ->type_name(joined(names, "|"));
+}
+
+// An option that may be repeated; sources keep the order of the command line.
+void add_source(CLI::App* app, const std::string& flag, BenchOptions& options,
+                ProblemSource::Kind kind, const std::string& type, const std::string& help) {
+  app->add_option_function<std::string>(
+         flag,
+         [&options, kind](const std::string& text) {
+           options.sources.push_back({kind, text});
+         },
+         help)
+      ->trigger_on_parse()
+      ->type_name(type)
+      ->group("Problems");
+}
+
+Choices<Isa> isa_choices() {
+  Choices<Isa> choices;
+  for (int i = 1; i < kIsaCount; ++i) choices.emplace_back(kIsaNames[i], static_cast<Isa>(i));
+  return choices;
+}
+
+void add_problem_options(CLI::App* app, BenchOptions& o, bool& list) {
+  add_source(app, "--matmul", o, ProblemSource::kMatmul, "MxK:KxN",
+             "A problem in benchdnn's syntax, also with n\"name*count\"; repeatable");
+  add_source(app, "--batch", o, ProblemSource::kBatchFile, "FILE",
+             "Problems from a file, # comments allowed; repeatable");
+  add_source(app, "--model", o, ProblemSource::kModel, "NAME",
+             "The products of a model; repeatable");
+  app->add_flag("--list-models", list, "List the models and their problems, and exit")
+      ->group("Problems");
+  app->add_option("--filter", o.filter, "Keep the problems whose name matches")
+      ->type_name("REGEX")
+      ->group("Problems");
+}
+
+void add_computation_options(CLI::App* app, BenchOptions& o) {
+  CaseOptions& d = o.data;
+  const char* group = "Computation";
+  add_choice<DType>(app, "--src", d.src, {{"u8", DType::kU8}, {"s8", DType::kS8}},
+                    "Type of the activations A (default u8)")
+      ->group(group);
+  add_choice<DType>(app, "--dst", d.dst,
+                    {{"u8", DType::kU8},
+                     {"s8", DType::kS8},
+                     {"s32", DType::kS32},
+                     {"f32", DType::kF32},
+                     {"bf16", DType::kBf16}},
+                    "Type of the output C (default u8)")
+      ->group(group);
+  add_choice<int>(app, "--act-bits", d.act_bits, {{"7", 7}, {"8", 8}},
+                  "7: A lies in 0..127 (s8: -64..63) and we declare it (default 8)")
+      ->group(group);
+  add_choice<Weights>(app, "--weights", d.weights,
+                      {{"gaussian", Weights::kGaussian},
+                       {"laplace", Weights::kLaplace},
+                       {"uniform", Weights::kUniform}},
+                      "Distribution of B before it is quantised (default gaussian)")
+      ->group(group);
+  app->add_option("--a-zp", d.a_zero_point, "Zero point of A (default 0)")
+      ->type_name("Z")
+      ->group(group);
+  app->add_option("--c-zp", d.c_zero_point, "Zero point of C, if u8 or s8 (default 0)")
+      ->type_name("Z")
+      ->group(group);
+  app->add_option("--seed", d.seed, "Seed of the random operands (default 1)")
+      ->type_name("N")
+      ->group(group);
+}
+
+void add_execution_options(CLI::App* app, BenchOptions& o) {
+  const char* group = "Execution";
+  add_choice<Isa>(app, "--isa", o.isa, isa_choices(),
+                  "No instruction set above this, for the peer too")
+      ->group(group);
+  app->add_option("--kernel", o.kernel, "Force one of our kernels (octavo info lists them)")
+      ->type_name("NAME")
+      ->group(group);
+  app->add_option("--threads", o.threads, "Threads of each side; 0: one per core (default 1)")
+      ->check(CLI::Range(0, 1024).description(""))
+      ->type_name("N")
+      ->group(group);
+  app->add_option("--peer", o.peer, "Whom to compare with (default onednn, if built in)")
+      ->check(CLI::IsMember({"onednn", "none"}).description(""))
+      ->type_name("onednn|none")
+      ->group(group);
+  app->add_option("--min-time", o.min_time_s, "Seconds of timing per side and problem (default 1)")
+      ->type_name("SECONDS")
+      ->group(group);
+  app->add_flag("--creation", o.creation,
+                "Time the creation of plans instead: the first, and again")
+      ->group(group);
+}
+
+void add_output_options(CLI::App* app, BenchOptions& o) {
+  const char* group = "Output";
+  add_choice<Format>(app, "--format", o.format,
+                     {{"table", Format::kTable}, {"json", Format::kJson}, {"csv", Format::kCsv}},
+                     "Form of the report (default table)")
+      ->group(group);
+  app->add_option("--out", o.out, "Write the report to a file, whole or not at all")
+      ->type_name("FILE")
+      ->group(group);
+  app->add_flag("--explain", o.explain,
+                "Add why each kernel was chosen (not with csv or --creation)")
+      ->group(group);
+}
+
+void check_options(const BenchOptions& o) {
+  if (!(o.min_time_s >= 0 && o.min_time_s <= kMaxMinTime))
+    throw UsageError(fmt::format("--min-time {}: not in 0 .. {}", o.min_time_s, kMaxMinTime));
+  if (o.explain && (o.format == Format::kCsv || o.creation))
+    throw UsageError("--explain goes with neither --format csv nor --creation");
+}
+
+int exit_code_of(oct_status status) {
+  switch (status) {
+    case OCT_UNSUPPORTED_CPU: return kExitUnsupportedCpu;
+    case OCT_INVALID_ARGUMENT:
+    case OCT_UNSUPPORTED: return kExitBadInput;
+    default: return kExitFailed;
+  }
+}
+
+int run_program(int argc, char** argv) {
+  CLI::App app{"INT8 matrix multiplication: what this machine can run, and how fast.", "octavo"};
+  app.set_version_flag("--version", oct_version());
+  app.require_subcommand(0, 1);
+  app.footer(
+      "Exit status: 0 success, 1 wrong result or failure of the system, 2 bad input,\n"
+      "3 the CPU has no usable instruction set.");
+
+  InfoOptions info_options;
+  CLI::App* info = app.add_subcommand("info", "Describe the CPU, the usable ISAs and the kernels");
+  info->add_flag("--json", info_options.json, "As JSON");
+
+  BenchOptions bench_options;
+  bool list = false;
+  CLI::App* bench = app.add_subcommand(
+      "bench", "Time matrix products against a peer, after checking the results.");
+  bench->footer(kBenchFooter);
+  add_problem_options(bench, bench_options, list);
+  add_computation_options(bench, bench_options);
+  add_execution_options(bench, bench_options);
+  add_output_options(bench, bench_options);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // help or version
+    throw UsageError(fmt::format("{} (--help lists the options)", error.what()));
+  }
+  if (info->parsed()) return run_info(info_options);
+  if (!bench->parsed()) throw UsageError("say what to do: info or bench (--help explains)");
+  if (list) return list_models();
+  check_options(bench_options);
+  return run_bench(bench_options);
+}
+
+}  // namespace
+}  // namespace oct::perf
+
+int main(int argc, char** argv) {
+  using namespace oct::perf;
+  const auto report = [](const char* message) { fmt::print(stderr, "octavo: {}\n", message); };
+  try {
+    return run_program(argc, argv);
+  } catch (const UsageError& error) {
+    report(error.what());
+    return kExitBadInput;
+  } catch (const LibraryError& error) {
+    report(error.what());
+    return exit_code_of(error.status);
+  } catch (const std::bad_alloc&) {
+    report("out of memory");
+    return kExitFailed;
+  } catch (const std::exception& error) {
+    report(error.what());
+    return kExitFailed;
+  }
+}

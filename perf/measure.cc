@@ -1,0 +1,151 @@
+#include "perf/measure.h"
+
+#include <benchmark/benchmark.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace oct::perf {
+namespace {
+
+// Long against the clock's resolution and the first call's cache misses, short against
+// interruptions: a disturbed round is then rare, and the median drops it.
+constexpr double kBlockSeconds = 500e-6;
+// With several threads every block starts with a pause (below), which shorter blocks would
+// multiply.
+constexpr double kThreadedBlockSeconds = 5e-3;
+constexpr int64_t kMinRounds = 11;
+
+// Whether another thread of this process is running or ready to: asked of /proc, since clocks of
+// processor time lag behind by a scheduler tick.
+bool other_threads_run() {
+  const std::string self = std::to_string(gettid());
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() == self) continue;
+    std::ifstream file(task.path() / "stat");  // "tid (name) state ..."
+    const std::string line{std::istreambuf_iterator<char>(file), {}};
+    const size_t name_end = line.rfind(") ");
+    if (name_end != line.npos && line[name_end + 2] == 'R') return true;
+  }
+  return false;
+}
+
+// The workers of either side spin for some milliseconds after a run, and would take the cores
+// from the other side.
+void wait_for_idle_threads() {
+  constexpr int kMaxSteps = 400;  // workers that never sleep are the user's choice
+  for (int i = 0; i < kMaxSteps && other_threads_run(); ++i)
+    std::this_thread::sleep_for(std::chrono::microseconds(500));
+}
+
+// Blocks of calls of one subject.
+class Blocks {
+ public:
+  Blocks(Subject& subject, int threads) : subject_(subject), threads_(threads) { calibrate(); }
+
+  // Seconds per call over one block.
+  double time_block() {
+    if (threads_ > 1) {
+      wait_for_idle_threads();
+      subject_.run(1);  // wakes the subject's own threads
+    }
+    return time_calls(subject_, calls_) / static_cast<double>(calls_);
+  }
+
+  double block_seconds() const { return call_seconds_ * static_cast<double>(calls_); }
+
+ private:
+  void calibrate() {
+    const double target = threads_ > 1 ? kThreadedBlockSeconds : kBlockSeconds;
+    subject_.run(1);  // first touches of memory
+    for (calls_ = 1;; calls_ *= 2) {
+      const double seconds = time_calls(subject_, calls_);
+      call_seconds_ = seconds / static_cast<double>(calls_);
+      if (seconds >= target / 2) break;
+    }
+    calls_ = std::max<int64_t>(1, std::lround(std::ceil(target / call_seconds_)));
+  }
+
+  Subject& subject_;
+  int threads_;
+  int64_t calls_ = 1;
+  double call_seconds_ = 0;
+};
+
+// The samples are collected below and reported elsewhere.
+class SilentReporter : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>&) override {}
+};
+
+}  // namespace
+
+double time_calls(Subject& subject, int64_t calls) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  subject.run(calls);
+  benchmark::ClobberMemory();
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+Timing measure(const std::string& name, Subject& ours, Subject* peer, const PeakLoop* peak,
+               double min_time_s, int threads) {
+  Blocks our_blocks(ours, threads);
+  double longest_block = our_blocks.block_seconds();
+  std::unique_ptr<Blocks> peer_blocks;
+  if (peer) {
+    peer_blocks = std::make_unique<Blocks>(*peer, threads);
+    longest_block = std::max(longest_block, peer_blocks->block_seconds());
+  }
+  const int64_t rounds = std::max(kMinRounds, std::lround(std::ceil(min_time_s / longest_block)));
+
+  std::vector<double> our_times, peer_times, ratios, peaks;
+  const auto time_rounds = [&](benchmark::State& state) {
+    for (auto _ : state) {
+      const double our_time = our_blocks.time_block();
+      double peer_time = 0;
+      our_times.push_back(our_time);
+      if (peer_blocks) {
+        peer_time = peer_blocks->time_block();
+        peer_times.push_back(peer_time);
+        ratios.push_back(peer_time / our_time);
+      }
+      if (peak) peaks.push_back(peak->sample_gops());
+      state.SetIterationTime(our_time + peer_time);
+    }
+  };
+  auto* registered = benchmark::RegisterBenchmark(name.c_str(), time_rounds);
+  registered->UseManualTime()->Iterations(rounds)->Repetitions(1);
+  SilentReporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter, ".");
+  benchmark::ClearRegisteredBenchmarks();
+
+  Timing timing;
+  timing.ours_us = median(our_times) * 1e6;
+  if (peer) {
+    timing.peer_us = median(peer_times) * 1e6;
+    timing.ratio = median(ratios);
+  }
+  if (peak) timing.peak_gops = median(peaks);
+  return timing;
+}
+
+}  // namespace oct::perf

@@ -1,0 +1,61 @@
+// What the command line asks for, and how the program ends.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "jit/isa.h"
+#include "perf/qgemm_case.h"
+
+namespace oct::perf {
+
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,    // a wrong result, or the system refused something
+  kExitBadInput = 2,  // the command line, a problem file, or a problem the library refuses
+  kExitUnsupportedCpu = 3
+};
+
+// A mistake of the user's. The message names the offending text.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+enum class Format { kTable, kJson, kCsv };
+
+// Where problems come from, in the order of the command line.
+struct ProblemSource {
+  enum Kind { kMatmul, kBatchFile, kModel } kind;
+  std::string text;
+};
+
+struct BenchOptions {
+  std::vector<ProblemSource> sources;  // empty: the default models
+  std::string filter;                  // regular expression on names; empty: all
+
+  CaseOptions data;
+  std::string kernel;  // empty: the library chooses
+  Isa isa = Isa::kNone;
+  int threads = 1;
+  std::string peer;  // "onednn", "none", or empty: onednn if the program has it
+
+  double min_time_s = 1.0;
+  bool creation = false;  // time creation instead of runs
+
+  Format format = Format::kTable;
+  std::string out;  // empty: standard output
+  bool explain = false;
+};
+
+struct InfoOptions {
+  bool json = false;
+};
+
+// The subcommands. They return an ExitCode, or throw UsageError or LibraryError.
+int run_info(const InfoOptions& options);
+int run_bench(const BenchOptions& options);
+int list_models();
+
+}  // namespace oct::perf

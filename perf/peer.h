@@ -1,0 +1,34 @@
+// The library we are compared with. It receives the same operands, packs its weights beforehand
+// as we do, and runs on as many threads.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "jit/isa.h"
+#include "perf/measure.h"
+#include "perf/qgemm_case.h"
+
+namespace oct::perf {
+
+class PeerGemm : public Subject {
+ public:
+  virtual std::string implementation() const = 0;  // the peer's name for what it chose
+};
+
+class Peer {
+ public:
+  virtual ~Peer() = default;
+  virtual std::string name() const = 0;
+  virtual std::string version() const = 0;
+  virtual std::string isa() const = 0;  // the most it uses, in its own words
+
+  // Everything the peer does before its first run. The result writes to `c` (M x N, dense).
+  // Throws std::exception if the peer refuses.
+  virtual std::unique_ptr<PeerGemm> prepare(const QgemmCase& problem, void* c) = 0;
+};
+
+// oneDNN, limited to the counterpart of `cap`; null if the program was built without it.
+std::unique_ptr<Peer> make_onednn_peer(Isa cap, int threads);
+
+}  // namespace oct::perf

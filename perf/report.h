@@ -1,0 +1,52 @@
+// The results of `octavo bench`, as a table to read, JSON or CSV.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "perf/options.h"
+#include "perf/problem_file.h"
+
+namespace oct::perf {
+
+using Json = nlohmann::ordered_json;
+
+// What both sides ran on and with: the library's description of the machine (oct_describe), with
+// "settings" and, if there is one, "peer".
+struct RunInfo {
+  Json machine;
+  std::string peer;  // its name; empty without one
+};
+
+struct BenchRow {
+  GemmShape shape;
+  Json explain;  // oct_qgemm_explain; names the kernel and its ISA
+  int threads = 1;
+
+  bool failed = false;  // ours is wrong: nothing was timed
+  double median_us = 0, gops = 0;
+  std::optional<double> peak_gops;  // of all threads
+  struct PeerTime {
+    std::string implementation;
+    double median_us = 0, ratio = 0;  // ratio: its time / ours
+  };
+  std::optional<PeerTime> peer;
+  std::vector<std::string> notes;
+};
+
+struct CreationRow {
+  GemmShape shape;
+  std::string kernel;
+  double first_us = 0, again_us = 0;  // with code generation, and with the code at hand
+  std::optional<double> peer_first_us, peer_again_us;
+  std::vector<std::string> notes;
+};
+
+std::string bench_report(const RunInfo& info, const std::vector<BenchRow>& rows, Format format,
+                         bool explain);
+std::string creation_report(const RunInfo& info, const std::vector<CreationRow>& rows,
+                            Format format);
+
+}  // namespace oct::perf

@@ -1,0 +1,289 @@
+#include "tests/kernel_case.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "kernels/gemm.h"
+#include "kernels/pack.h"
+#include "kernels/reference.h"
+#include "tests/guard_buffer.h"
+#include "tests/operands.h"
+#include "tests/output_image.h"
+#include "tests/trampoline.h"
+
+namespace oct::test {
+
+namespace {
+
+constexpr int kMaxPad = 64;  // of strides, in bytes
+
+size_t strided(int64_t rows, int64_t width) {
+  return static_cast<size_t>(rows * (width + kMaxPad));
+}
+
+Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight; }
+
+}  // namespace
+
+std::vector<InputCase> input_cases(const KernelRow& row, Rng& rng) {
+  if (!(row.flags & kRowNeedsSafePairs))
+    return {{DType::kU8, 0, 255, 0, false}, {DType::kS8, -128, 127, 128, false}};
+  // Promises: 128 values from anywhere, or fewer; and the whole range with proven weights. Without
+  // a shift 128 is still safe.
+  const int u8_min = static_cast<int>(rng.between(1, 128));
+  const int s8_min = static_cast<int>(rng.between(-128, 0));
+  const int width = static_cast<int>(rng.between(0, 127));
+  return {{DType::kU8, 0, 127, 0, false},
+          {DType::kU8, 1, 128, 0, false},
+          {DType::kU8, u8_min, u8_min + 127, -u8_min, false},
+          {DType::kS8, s8_min, s8_min + 127, -s8_min, false},
+          {DType::kS8, s8_min, s8_min + width, -s8_min, false},
+          {DType::kU8, 0, 255, 0, true},
+          {DType::kS8, -128, 127, 128, true}};
+}
+
+struct KernelRunner::Buffers {
+  Buffers(const KernelRow& row, int64_t max_k, int max_tiles)
+      : row(row), rows(row.mr * max_tiles), a("A", strided(rows, max_k)),
+        a_paged("A", static_cast<size_t>(max_k), rows),
+        a_packed("packed A", packed_a_row_bytes(max_k) * static_cast<size_t>(rows)),
+        b("B", std::max(strided(max_k, row.nr), strided(row.nr, max_k))),
+        b_packed("packed B", packed_b_bytes(row, max_k, row.nr)), c("C", strided(rows, 4 * kMaxNr)),
+        c_paged("C", 4 * kMaxNr, rows) {}
+
+  const KernelRow& row;
+  const int rows;
+  CodeCache cache;
+  GuardBuffer a, a_paged, a_packed, b, b_packed;
+  GuardBuffer init{"init", 4 * kMaxNr}, mult{"mult", 4 * kMaxNr}, bias{"bias", 4 * kMaxNr},
+      row_init{"row_init", 4096}, params{"epilogue", sizeof(EpilogueParams)};
+  GuardBuffer c, c_paged;
+};
+
+namespace {
+
+// Draws everything a case leaves open, in the order of the kernel's arguments, and runs it.
+template <class Buffers>
+class Call {
+ public:
+  Call(Buffers& buffers, const KernelCase& c)
+      : s_(buffers), c_(c), row_(buffers.row), rng_(c.seed), rows_(c.m * c.tiles) {
+    args_.tiles = c.tiles;
+    spec_.n = c.n;
+    draw_a();
+    draw_b();
+    draw_c();
+    draw_output(c.output, c.k, c.n, rng_, reference_, output_);
+    spec_.epilogue = output_.spec;
+    fill_columns();
+    const EpilogueParams params = spread(output_.scalars);
+    args_.epilogue = place<EpilogueParams>(s_.params, 1);
+    std::memcpy(const_cast<EpilogueParams*>(args_.epilogue), &params, sizeof params);
+  }
+
+  std::vector<uint8_t> expected() const {
+    const int64_t row_bytes = c_.n * static_cast<int64_t>(dtype_bytes(c_.output.c_type));
+    std::vector<uint8_t> dense(static_cast<size_t>(rows_ * row_bytes));
+    reference_gemm(reference_, rows_, a_, a_stride_, dense.data(), row_bytes);
+    return dense;
+  }
+
+  std::string run(const std::vector<uint8_t>& expected) {
+    const GemmCode code = gemm_code(s_.cache, row_, spec_);
+    OutputImage image(*c_buffer_, static_cast<uint8_t*>(args_.c), args_.c_stride_bytes, rows_, c_.n,
+                      c_.output.c_type, rng_);
+    image.expect(expected.data());
+    const std::string note = describe();
+    set_fault_note(note);
+    const auto entry = reinterpret_cast<CheckedFn>(code.entry[static_cast<size_t>(c_.m)]);
+    const std::string broken = checked_call(entry, &args_);
+    const std::string wrong = image.differences();
+    if (broken.empty() && wrong.empty()) return "";
+    return note + "\n" + (broken.empty() ? "" : "  " + broken + "\n") + wrong;
+  }
+
+ private:
+  uint8_t shift() const { return static_cast<uint8_t>(c_.input.shift); }
+
+  // `count` values at either end of a buffer, holding garbage.
+  template <class T>
+  T* place(const GuardBuffer& buffer, int count) {
+    const size_t bytes = static_cast<size_t>(count) * sizeof(T);
+    uint8_t* p = buffer.place(either_end(rng_), bytes, alignof(T));
+    rng_.fill_bytes(p, bytes);
+    return reinterpret_cast<T*>(p);
+  }
+
+  // A in the caller's type, at any stride, or with each row between guards of its own.
+  void draw_a() {
+    a_fill_ = rng_.pick(kFills);
+    const bool paged = rng_.one_in(4);
+    const GuardBuffer& buffer = paged ? s_.a_paged : s_.a;
+    a_stride_ = paged ? static_cast<int64_t>(buffer.stride_bytes())
+                      : c_.k + (rng_.one_in(2) ? 0 : rng_.between(1, kMaxPad));
+    const int64_t size = paged ? c_.k : (rows_ - 1) * a_stride_ + c_.k;
+    a_ = buffer.place(either_end(rng_), static_cast<size_t>(size));
+    for (int i = 0; i < rows_; ++i)
+      for (int64_t k = 0; k < c_.k; ++k)
+        a_[i * a_stride_ + k] =
+            static_cast<uint8_t>(fill_value(rng_, a_fill_, c_.input.a_min, c_.input.a_max, k + i));
+    const DType type = c_.input.a_type;
+    reference_.a_type = type;
+    reference_.a_zero_point = static_cast<int>(rng_.between(dtype_min(type), dtype_max(type)));
+    row_.a_form == AForm::kBytes ? pass_a_in_place() : pack_a();
+  }
+
+  void pass_a_in_place() {
+    args_.a = a_;
+    args_.a_stride_bytes = a_stride_;
+    args_.k_groups = c_.k / kKr;
+    args_.a_shift = shift() * 0x01010101u;
+    spec_.k_tail = static_cast<int>(c_.k % kKr);
+    spec_.a_shift = shift() != 0;
+  }
+
+  void pack_a() {
+    const size_t row_bytes = packed_a_row_bytes(c_.k);
+    uint8_t* packed = s_.a_packed.place(either_end(rng_), row_bytes * static_cast<size_t>(rows_));
+    int32_t* row_init = place<int32_t>(s_.row_init, rows_);
+    pack_a_rows(a_, a_stride_, rows_, c_.k, shift(), packed, row_init);
+    args_.a = packed;
+    args_.a_stride_bytes = static_cast<int64_t>(row_bytes);
+    args_.row_init = row_init;
+    args_.k_groups = (c_.k + kKr - 1) / kKr;
+  }
+
+  WeightPair draw_weights(int64_t k) {
+    if (c_.input.safe_weights) return safe_pair(rng_, b_fill_);
+    const int w0 = fill_value(rng_, b_fill_, -128, 127, k);
+    const int w1 = fill_value(rng_, b_fill_, -128, 127, k + 1);
+    return {static_cast<int8_t>(w0), static_cast<int8_t>(w1)};
+  }
+
+  void draw_b() {
+    b_fill_ = rng_.pick(kFills);
+    const bool kn = rng_.one_in(2);
+    const int64_t width = kn ? c_.n : c_.k, height = kn ? c_.k : c_.n;
+    const int64_t stride = width + rng_.between(0, kMaxPad);
+    const auto size = static_cast<size_t>((height - 1) * stride + width);
+    auto* b = reinterpret_cast<int8_t*>(s_.b.place(either_end(rng_), size));
+    reference_.b = {b, kn ? BLayout::kKN : BLayout::kNK, stride, c_.k, c_.n};
+    const int64_t k_step = kn ? stride : 1, n_step = kn ? 1 : stride;
+    for (int64_t n = 0; n < c_.n; ++n)
+      for (int64_t k = 0; k < c_.k; k += 2) {
+        const WeightPair pair = draw_weights(k);
+        b[k * k_step + n * n_step] = pair.w0;
+        if (k + 1 < c_.k) b[(k + 1) * k_step + n * n_step] = pair.w1;
+      }
+    void* packed = s_.b_packed.place(either_end(rng_), packed_b_bytes(row_, c_.k, c_.n), 64);
+    pack_b_panel(row_, reference_.b, 0, c_.n, packed, sums_);
+    args_.b = packed;
+  }
+
+  // C dense, strided, or with each row between guards of its own.
+  void draw_c() {
+    const size_t element = dtype_bytes(c_.output.c_type);
+    const size_t row_bytes = static_cast<size_t>(c_.n) * element;
+    const bool paged = rng_.one_in(4);
+    c_buffer_ = paged ? &s_.c_paged : &s_.c;
+    const size_t pad = rng_.one_in(2) ? 0 : static_cast<size_t>(rng_.between(0, kMaxPad));
+    const size_t stride = paged ? c_buffer_->stride_bytes() : row_bytes + pad / element * element;
+    const size_t size = paged ? row_bytes : (static_cast<size_t>(rows_) - 1) * stride + row_bytes;
+    args_.c = c_buffer_->place(either_end(rng_), size);
+    args_.c_stride_bytes = static_cast<int64_t>(stride);
+  }
+
+  // Per-column arrays, padded to whole vectors with garbage.
+  void fill_columns() {
+    const int padded = (c_.n + row_.lanes - 1) / row_.lanes * row_.lanes;
+    const auto bytes = static_cast<size_t>(c_.n) * 4;
+    int32_t* init = place<int32_t>(s_.init, padded);
+    args_.init = init;
+    const auto zero_point = static_cast<uint32_t>(reference_.a_zero_point + c_.input.shift);
+    for (int n = 0; n < c_.n; ++n) {
+      uint32_t start =
+          c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[n]) : 0;
+      start -= zero_point * static_cast<uint32_t>(sums_[n].sum);
+      if (row_.a_form == AForm::kPairs16) start -= static_cast<uint32_t>(sums_[n].product);
+      init[n] = static_cast<int32_t>(start);
+    }
+    if (c_.output.c_type == DType::kS32) return;
+    float* mult = place<float>(s_.mult, padded);
+    std::memcpy(mult, output_.mult, bytes);
+    args_.mult = mult;
+    if (c_.output.bias != DType::kF32) return;
+    float* bias = place<float>(s_.bias, padded);
+    std::memcpy(bias, output_.bias_f32, bytes);
+    args_.bias = bias;
+  }
+
+  std::string describe() const {
+    const OutputCase& o = c_.output;
+    const EpilogueSpec& e = spec_.epilogue;
+    char text[800];
+    snprintf(text, sizeof text,
+             "%s, OCTAVO_TEST_SEED=%llu\n"
+             "  m %d x tiles %d, n %d, K %lld\n"
+             "  A %s in [%d, %d] shifted by %d, %s, zero point %d, stride %lld; B %s, %s%s\n"
+             "  C %s, stride %lld%s, bias %s, post %s, multipliers %s, zero point %d\n"
+             "  spec: k_tail %d, a_shift %d, saturating %d, clamp %d %d, zero_point %d\n",
+             row_.name, static_cast<unsigned long long>(base_seed()), c_.m, c_.tiles, c_.n,
+             static_cast<long long>(c_.k), dtype_name(c_.input.a_type), c_.input.a_min,
+             c_.input.a_max, c_.input.shift, fill_name(a_fill_), reference_.a_zero_point,
+             static_cast<long long>(a_stride_), fill_name(b_fill_),
+             reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
+             c_.input.safe_weights ? ", safe pairs" : "", dtype_name(o.c_type),
+             static_cast<long long>(args_.c_stride_bytes),
+             c_buffer_->rows() > 1 ? " (guarded rows)" : "", dtype_name(o.bias), post_name(o.post),
+             o.small_multipliers ? "below 1" : "above 1", reference_.c_zero_point, spec_.k_tail,
+             spec_.a_shift, e.saturating, e.clamp_lo, e.clamp_hi, e.zero_point);
+    return text;
+  }
+
+  Buffers& s_;
+  const KernelCase& c_;
+  const KernelRow& row_;
+  Rng rng_;
+  const int rows_;
+  ReferenceGemm reference_ = {};
+  OutputData output_;
+  GemmSpec spec_;
+  GemmArgs args_ = {};
+  Fill a_fill_, b_fill_;
+  uint8_t* a_ = nullptr;
+  int64_t a_stride_ = 0;
+  ColumnSums sums_[kMaxNr];
+  const GuardBuffer* c_buffer_ = nullptr;
+};
+
+}  // namespace
+
+KernelRunner::KernelRunner(const KernelRow& row, int64_t max_k, int max_tiles)
+    : buffers_(std::make_unique<Buffers>(row, max_k, max_tiles)) {}
+KernelRunner::~KernelRunner() = default;
+
+std::string KernelRunner::run(const KernelCase& c) {
+  set_fault_note("the packing or the reference for " + std::string(buffers_->row.name) +
+                 ", OCTAVO_TEST_SEED=" + std::to_string(base_seed()));
+  Call<Buffers> call(*buffers_, c);
+  const std::vector<uint8_t> expected = call.expected();
+  count(c.output.c_type, expected);
+  return call.run(expected);
+}
+
+void KernelRunner::count(DType type, const std::vector<uint8_t>& outputs) {
+  if (!is_int8(type)) return;
+  outputs_ += static_cast<int64_t>(outputs.size());
+  for (uint8_t x : outputs) {
+    const int q = type == DType::kS8 ? static_cast<int8_t>(x) : x;
+    interior_ += q > dtype_min(type) && q < dtype_max(type);
+  }
+}
+
+double KernelRunner::interior_percent() const {
+  return 100.0 * static_cast<double>(interior_) /
+         static_cast<double>(std::max<int64_t>(1, outputs_));
+}
+
+}  // namespace oct::test

@@ -1,0 +1,56 @@
+// One call of one kernel: what is computed, and the run of it against the reference.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/table.h"
+#include "quant/types.h"
+#include "tests/output_case.h"
+#include "tests/support.h"
+
+namespace oct::test {
+
+// Data that a row accepts.
+struct InputCase {
+  DType a_type = DType::kU8;
+  int a_min = 0, a_max = 255;  // every element of A lies between
+  int shift = 0;               // added to each for the kernel's unsigned arithmetic
+  bool safe_weights = false;   // no pair of weights can leave int16
+};
+
+// The kinds of input a row has to be exact for; narrow ranges lie at random places.
+std::vector<InputCase> input_cases(const KernelRow& row, Rng& rng);
+
+struct KernelCase {
+  OutputCase output;
+  InputCase input;
+  int m = 1, n = 1, tiles = 1;
+  int64_t k = 1;
+  uint64_t seed = 0;  // of operands, scales, strides and placement
+};
+
+// Runs cases of one kernel in buffers that are made once.
+class KernelRunner {
+ public:
+  KernelRunner(const KernelRow& row, int64_t max_k, int max_tiles);
+  ~KernelRunner();
+
+  // Empty, or what went wrong, with everything needed to repeat it.
+  std::string run(const KernelCase& c);
+
+  // Of all 8-bit outputs so far, the share strictly inside their range: tests whose operands only
+  // saturate prove little.
+  double interior_percent() const;
+
+ private:
+  struct Buffers;
+  std::unique_ptr<Buffers> buffers_;
+  int64_t outputs_ = 0, interior_ = 0;
+
+  void count(DType type, const std::vector<uint8_t>& outputs);
+};
+
+}  // namespace oct::test

@@ -1,0 +1,132 @@
+// Every row of the kernel table against the reference, bit for bit.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "dispatch/cpu.h"
+#include "tests/kernel_case.h"
+
+namespace oct::test {
+namespace {
+
+constexpr int64_t kLongK = 1037;
+constexpr int kMaxTiles = 3;
+
+bool runs_here(const KernelRow& row) { return cpu_facts().runs[static_cast<int>(row.isa)]; }
+
+class Kernels : public testing::TestWithParam<const KernelRow*> {
+ protected:
+  void SetUp() override {
+    if (!runs_here(row))
+      GTEST_SKIP() << row.name << ": " << cpu_facts().reason[static_cast<int>(row.isa)];
+    runner = std::make_unique<KernelRunner>(row, kLongK, kMaxTiles);
+  }
+
+  // A case with everything drawn that the test does not set.
+  KernelCase draw() {
+    static const std::vector<OutputCase> outputs = all_output_cases();
+    const std::vector<InputCase> inputs = input_cases(row, rng);
+    KernelCase c;
+    c.output =
+        outputs[static_cast<size_t>(rng.between(0, static_cast<int64_t>(outputs.size()) - 1))];
+    c.input = inputs[static_cast<size_t>(rng.between(0, static_cast<int64_t>(inputs.size()) - 1))];
+    c.m = static_cast<int>(rng.between(1, row.mr));
+    c.n = static_cast<int>(rng.between(1, row.nr));
+    c.k = rng.between(1, 80);
+    c.tiles = static_cast<int>(rng.between(1, kMaxTiles));
+    return c;
+  }
+
+  void check(KernelCase c) {
+    c.seed = rng.next();
+    const std::string wrong = runner->run(c);
+    ASSERT_TRUE(wrong.empty()) << wrong;
+  }
+
+  // Columns around every vector boundary; all of them in a thorough run.
+  std::vector<int> columns() const {
+    std::set<int> all{1, row.nr};
+    for (int n = 1; n <= row.nr; ++n)
+      if (effort() == Effort::kThorough || (n + 1) % row.lanes <= 2) all.insert(n);
+    return {all.begin(), all.end()};
+  }
+
+  std::vector<int> row_counts() {
+    std::vector<int> all;
+    for (int m = 1; m <= row.mr; ++m)
+      if (effort() != Effort::kQuick || m == 1 || m == row.mr || rng.one_in(4)) all.push_back(m);
+    return all;
+  }
+
+  const KernelRow& row = *GetParam();
+  Rng rng{row.name};
+  std::unique_ptr<KernelRunner> runner;
+};
+
+constexpr int64_t kDepths[] = {1,  2,  3,  4,  5,  6,  7,  8,   9,   15,  16,
+                               17, 31, 32, 33, 63, 64, 65, 127, 128, 129, kLongK};
+
+// Every m, with n and K around every boundary.
+TEST_P(Kernels, ShapesMatchTheReference) {
+  for (int repeat = 0; repeat < by_effort(1, 8, 20); ++repeat)
+    for (int n : columns())
+      for (int64_t k : kDepths) {
+        KernelCase c = draw();
+        c.n = n;
+        c.k = k;
+        for (int m : row_counts()) {
+          c.m = m;
+          c.tiles = k == kLongK ? 1 : static_cast<int>(rng.between(1, kMaxTiles));
+          check(c);
+          if (HasFatalFailure()) return;
+        }
+      }
+}
+
+// Every output type x bias x ReLU or clamp x form of the epilogue, on every kind of input.
+TEST_P(Kernels, OutputsMatchTheReference) {
+  for (const OutputCase& output : all_output_cases())
+    for (const InputCase& input : input_cases(row, rng))
+      for (int repeat = 0; repeat < by_effort(2, 40, 200); ++repeat) {
+        KernelCase c = draw();
+        c.output = output;
+        c.input = input;
+        if (repeat % 4 == 0) c.n = row.nr;
+        check(c);
+        if (HasFatalFailure()) return;
+      }
+  EXPECT_GT(runner->interior_percent(), 15)
+      << "the operands hardly ever give an unsaturated output";
+}
+
+std::vector<const KernelRow*> all_rows() {
+  std::vector<const KernelRow*> rows;
+  for (const KernelRow& row : kernel_table()) rows.push_back(&row);
+  return rows;
+}
+
+INSTANTIATE_TEST_SUITE_P(Table, Kernels, testing::ValuesIn(all_rows()),
+                         [](const auto& info) { return std::string(info.param->name); });
+
+// What of the table was run, so that a green run on an old machine does not look like a full one.
+class Summary : public testing::Environment {
+  void TearDown() override {
+    std::map<Isa, int> native, skipped;
+    for (const KernelRow& row : kernel_table()) ++(runs_here(row) ? native : skipped)[row.isa];
+    for (int i = 1; i < kIsaCount; ++i) {
+      const Isa isa = static_cast<Isa>(i);
+      if (native[isa] + skipped[isa] == 0) continue;
+      std::printf("kernels %s: %d native, %d not runnable on this CPU\n", isa_name(isa),
+                  native[isa], skipped[isa]);
+    }
+  }
+};
+
+[[maybe_unused]] const auto* const g_summary = testing::AddGlobalTestEnvironment(new Summary);
+
+}  // namespace
+}  // namespace oct::test

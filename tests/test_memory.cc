@@ -1,0 +1,269 @@
+// What a run must not do (allocate, call the system, use much stack), and what happens when
+// creation finds no memory.
+#include <gtest/gtest.h>
+
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/api_support.h"
+#include "tests/counting_malloc.h"
+
+namespace oct::test {
+namespace {
+
+constexpr int kSkip = 77;  // exit status of a child that cannot do its test here
+
+// The exit status of `body` in a child process; 1000 + N if signal N ended it.
+int in_child(const std::function<int()>& body) {
+  const pid_t pid = fork();
+  if (pid == 0) _exit(body());
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+// C and arguments for running a problem, made before anything is counted.
+struct Call {
+  explicit Call(const QgemmProblem& p) : c(p.c_bytes()) {
+    args.m = p.m;
+    args.a = p.a.data();
+    args.a_stride_bytes = p.desc.k;
+    args.c = c.data();
+    args.c_stride_bytes = p.desc.n * static_cast<int64_t>(p.element_bytes());
+  }
+  std::vector<uint8_t> c;
+  oct_qgemm_args args = OCT_QGEMM_ARGS_INIT;
+};
+
+void serial_pool(void*, size_t count, void (*task)(void*, size_t), void* arg) {
+  for (size_t i = 0; i < count; ++i) task(arg, i);
+}
+
+class Memory : public testing::Test {
+  void SetUp() override {
+    if (distinct_caps().empty()) GTEST_SKIP() << "this CPU has no usable instruction set";
+    if (!counts_allocations()) GTEST_SKIP() << "a sanitizer has taken malloc's place";
+  }
+};
+
+TEST_F(Memory, TheCounterCounts) {
+  const uint64_t before = allocations();
+  std::thread([] { std::vector<int> v(100); }).join();
+  EXPECT_GE(allocations() - before, 2u);
+  fail_allocation(0);
+  EXPECT_THROW(std::vector<int>(1000), std::bad_alloc);
+  EXPECT_NO_THROW(std::vector<int>(1000));
+}
+
+TEST_F(Memory, ARunAllocatesNothing) {
+  for (oct_isa cap : distinct_caps()) {
+    oct_context_desc desc = OCT_CONTEXT_DESC_INIT;
+    desc.max_isa = cap;
+    const Context one(desc);
+    desc.threads = 2;
+    const Context own_pool(desc);
+    desc.parallel_for = serial_pool;
+    const Context callers_pool(desc);
+    for (oct_context* context :
+         {static_cast<oct_context*>(one), static_cast<oct_context*>(own_pool),
+          static_cast<oct_context*>(callers_pool)})
+      for (int repeat = 0; repeat < by_effort(10, 50, 500); ++repeat) {
+        Rng rng("memory", static_cast<uint64_t>(repeat));
+        const QgemmProblem p = draw_problem(rng, {200, 200, 200});
+        const Plan plan(context, p.desc);
+        Call call(p);
+        const uint64_t before = allocations();
+        const oct_status status = oct_qgemm_run(plan, &call.args);
+        const uint64_t after = allocations();
+        EXPECT_EQ(status, OCT_OK);
+        EXPECT_EQ(after - before, 0u) << p.text();
+        call.args.c_stride_bytes = 0;
+        EXPECT_EQ(oct_qgemm_run(plan, &call.args), OCT_INVALID_ARGUMENT);
+        EXPECT_EQ(allocations() - after, 0u) << "a failing run allocates";
+      }
+  }
+}
+
+// In seccomp's strict mode any call but read, write and exit kills the process.
+TEST_F(Memory, ARunMakesNoSystemCall) {
+  for (oct_isa cap : distinct_caps()) {
+    const Context context(cap);
+    Rng rng("system calls");
+    for (int64_t m : {1, 100}) {
+      const QgemmProblem p = simple_problem(rng, m, 130, 300);
+      const Plan plan(context, p.desc);
+      Call call(p);
+      const int status = in_child([&] {
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) return kSkip;
+        const oct_status s = oct_qgemm_run(plan, &call.args);
+        syscall(SYS_exit, s == OCT_OK ? 0 : 1);
+        return 1;
+      });
+      if (status == kSkip) GTEST_SKIP() << "no seccomp here";
+      EXPECT_EQ(status, 0) << p.text();
+    }
+  }
+}
+
+// Bytes of a fresh stack that `body` dirties on a thread of its own.
+size_t stack_used(const std::function<void()>& body) {
+  constexpr size_t kSize = 1 << 20;
+  constexpr uint8_t kPaint = 0xa5;
+  auto* stack = static_cast<uint8_t*>(
+      mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  std::memset(stack, kPaint, kSize);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstack(&attributes, stack, kSize);
+  pthread_t thread;
+  const auto run = [](void* f) -> void* {
+    (*static_cast<const std::function<void()>*>(f))();
+    return nullptr;
+  };
+  EXPECT_EQ(
+      pthread_create(&thread, &attributes, run, const_cast<void*>(static_cast<const void*>(&body))),
+      0);
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  size_t clean = 0;
+  while (clean < kSize && stack[clean] == kPaint) ++clean;
+  munmap(stack, kSize);
+  return kSize - clean;
+}
+
+TEST_F(Memory, ARunUsesAtMost96KiBOfStack) {
+  const size_t idle = stack_used([] {});
+  for (oct_isa cap : distinct_caps()) {
+    const Context context(cap);
+    for (int64_t k : {1, 32, 33, 1000, 5000}) {
+      Rng rng("stack");
+      const QgemmProblem p = simple_problem(rng, 1500, 50, k);
+      const Plan plan(context, p.desc);
+      Call call(p);
+      const size_t used = stack_used([&] { oct_qgemm_run(plan, &call.args); });
+      EXPECT_LE(used - idle, 96u << 10) << p.text();
+    }
+  }
+}
+
+// ------------------------------------------------------------- out of memory --
+
+// Creation when allocation number i = 0, 1, 2, ... fails, until none does.
+template <class Create>
+void fail_each_allocation(bool all_later, Create create) {
+  int64_t i = 0;
+  for (oct_status status = OCT_OUT_OF_MEMORY; status != OCT_OK; ++i) {
+    ASSERT_LT(i, 10000) << "creation never succeeds";
+    fail_allocation(i, all_later);
+    status = create();
+    fail_allocation(-1);
+    if (status == OCT_OK) break;
+    ASSERT_EQ(status, OCT_OUT_OF_MEMORY) << "allocation " << i << ": " << oct_last_error();
+    ASSERT_NE(std::string(oct_last_error()).find("memory"), std::string::npos);
+  }
+  EXPECT_GT(i, 0) << "creation made no allocation that could fail";
+}
+
+TEST_F(Memory, PlanCreationSurvivesEveryFailedAllocation) {
+  for (oct_isa cap : distinct_caps())
+    for (bool all_later : {false, true})
+      for (int repeat = 0; repeat < by_effort(2, 6, 30); ++repeat) {
+        const Context context(cap);
+        Rng rng("failing", static_cast<uint64_t>(repeat));
+        const QgemmProblem p = draw_problem(rng);
+        auto* const untouched = reinterpret_cast<oct_qgemm*>(0x1234);
+        oct_qgemm* plan = untouched;
+        fail_each_allocation(all_later, [&] {
+          const oct_status status = oct_qgemm_create(context, &p.desc, &plan);
+          EXPECT_EQ(status != OCT_OK, plan == untouched);
+          return status;
+        });
+        EXPECT_EQ(first_difference(p.run(static_cast<const oct_qgemm*>(plan)), p.expected(), p),
+                  "");
+        oct_qgemm_destroy(plan);
+      }
+}
+
+// Without a pool: pthreadpool waits for ever for a thread that could not be started.
+TEST_F(Memory, ContextCreationSurvivesEveryFailedAllocation) {
+  auto* const untouched = reinterpret_cast<oct_context*>(0x1234);
+  oct_context* context = untouched;
+  fail_each_allocation(false, [&] {
+    const oct_status status = oct_context_create(nullptr, &context);
+    EXPECT_EQ(status != OCT_OK, context == untouched);
+    return status;
+  });
+  oct_context_destroy(context);
+}
+
+TEST_F(Memory, DescribeSurvivesEveryFailedAllocation) {
+  const Context context;
+  size_t needed = 7;
+  fail_each_allocation(false, [&] { return oct_describe(context, nullptr, 0, &needed); });
+}
+
+size_t address_space() {
+  size_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+// Leaves a child this much more address space; false if the limit has no effect (emulation).
+bool limit_memory(size_t room) {
+  const rlimit limit = {address_space() + room, RLIM_INFINITY};
+  if (setrlimit(RLIMIT_AS, &limit) != 0) return false;
+  void* p = mmap(nullptr, room + (64 << 20), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p == MAP_FAILED;
+}
+
+TEST_F(Memory, TooLittleForTheWeightsIsAStatus) {
+  const Context context;
+  Rng rng("big weights");
+  const QgemmProblem p = simple_problem(rng, 1, 4096, 8192);
+  const int status = in_child([&] {
+    if (!limit_memory(8 << 20)) return kSkip;
+    oct_qgemm* plan = nullptr;
+    return oct_qgemm_create(context, &p.desc, &plan) == OCT_OUT_OF_MEMORY && !plan ? 0 : 1;
+  });
+  if (status == kSkip) GTEST_SKIP() << "RLIMIT_AS has no effect here";
+  EXPECT_EQ(status, 0);
+}
+
+// Plans with code of their own, until nothing is left: mappings for code fail as well.
+TEST_F(Memory, CreatingPlansUntilMemoryEndsIsAStatus) {
+  const Context context;
+  Rng rng("many plans");
+  const QgemmProblem p = simple_problem(rng, 1, 130, 4001);
+  const int status = in_child([&] {
+    if (!limit_memory(16 << 20)) return kSkip;
+    for (int64_t i = 0; i < 10000; ++i) {
+      oct_qgemm_desc desc = p.desc;
+      desc.n = 1 + i % 130;
+      desc.k = 4001 - i % 4;
+      desc.b_stride_bytes = 130;
+      oct_qgemm* plan = nullptr;
+      const oct_status s = oct_qgemm_create(context, &desc, &plan);
+      if (s == OCT_OUT_OF_MEMORY) return plan ? 1 : 0;
+      if (s != OCT_OK) return 2;
+    }
+    return 3;
+  });
+  if (status == kSkip) GTEST_SKIP() << "RLIMIT_AS has no effect here";
+  EXPECT_EQ(status, 0);
+}
+
+}  // namespace
+}  // namespace oct::test

@@ -1,0 +1,67 @@
+// The kernel table: rows are data, and data can contradict itself.
+#include "kernels/table.h"
+
+#include <gtest/gtest.h>
+
+#include <regex>
+#include <set>
+#include <string>
+
+namespace oct {
+namespace {
+
+TEST(KernelTable, NamesAreUniqueAndFound) {
+  std::set<std::string> names;
+  for (const KernelRow& row : kernel_table()) {
+    EXPECT_TRUE(names.insert(row.name).second) << row.name << " appears twice";
+    EXPECT_EQ(find_kernel(row.name), &row);
+  }
+  EXPECT_GE(names.size(), 2u);
+  EXPECT_EQ(find_kernel("gemm"), nullptr);
+  EXPECT_EQ(find_kernel(""), nullptr);
+}
+
+TEST(KernelTable, NamesSayWhatTheFieldsSay) {
+  const std::regex pattern("([a-z]+)_(u8|u7|s8)s8s32_([0-9]+)x([0-9]+)x([0-9]+)_([a-z0-9]+)");
+  for (const KernelRow& row : kernel_table()) {
+    std::cmatch part;
+    ASSERT_TRUE(std::regex_match(row.name, part, pattern)) << row.name;
+    EXPECT_EQ(part[1], row.op) << row.name;
+    EXPECT_EQ(part[2] == "u7", (row.flags & kRowNeedsSafePairs) != 0) << row.name;
+    EXPECT_EQ(std::stoi(part[3]), row.mr) << row.name;
+    EXPECT_EQ(std::stoi(part[4]), row.nr) << row.name;
+    EXPECT_EQ(std::stoi(part[5]), row.kr) << row.name;
+    EXPECT_EQ(part[6], isa_name(row.isa)) << row.name;
+  }
+}
+
+TEST(KernelTable, FieldsAreWithinBounds) {
+  for (const KernelRow& row : kernel_table()) {
+    EXPECT_TRUE(row.mr >= 1 && row.mr <= kMaxMr) << row.name;
+    EXPECT_TRUE(row.nr >= 1 && row.nr <= kMaxNr) << row.name;
+    EXPECT_EQ(row.kr, kKr) << row.name;
+    EXPECT_EQ(row.lanes, row.isa >= Isa::kAvx512bw ? 16 : 8) << row.name;
+    EXPECT_EQ(row.nr % row.lanes, 0) << row.name;
+    EXPECT_NE(row.isa, Isa::kNone) << row.name;
+    EXPECT_TRUE(row.a_form != AForm::kPairs16 || row.b_form == BForm::kPairs16) << row.name;
+    EXPECT_NE(row.emit, nullptr) << row.name;
+  }
+}
+
+// AVX2 must serve data of any range: it is the least that the library asks of a CPU.
+TEST(KernelTable, Avx2IsComplete) {
+  bool any_data = false;
+  for (const KernelRow& row : kernel_table())
+    any_data |= row.isa == Isa::kAvx2 && row.flags == kRowAnyData;
+  EXPECT_TRUE(any_data);
+}
+
+TEST(IsaNames, RoundTrip) {
+  for (int i = 1; i < kIsaCount; ++i)
+    EXPECT_EQ(isa_from_name(isa_name(static_cast<Isa>(i))), static_cast<Isa>(i));
+  for (const char* name : {"none", "", "avx", "AVX2", "avx2 ", "avx512"})
+    EXPECT_EQ(isa_from_name(name), Isa::kNone) << name;
+}
+
+}  // namespace
+}  // namespace oct
