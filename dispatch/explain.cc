@@ -3,6 +3,7 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "dispatch/conv_plan.h"
 #include "dispatch/plan.h"
 
 namespace oct {
@@ -94,20 +95,19 @@ void write_blocking(Json& j, const oct_qgemm& plan, int64_t m) {
   j.close('}');
 }
 
-void write_candidates(Json& j, const oct_qgemm& plan, int64_t m) {
-  const Selection& selection = plan.selection;
-  j.key("candidates").open('[');
+// `m` rows at a time, `times` times over.
+void write_candidates(Json& j, const Selection& selection, const KernelRow* chosen, int64_t m,
+                      int64_t k, int64_t times) {
   for (const Candidate& c : selection.candidates) {
     j.open('{').key("kernel").string(c.row->name).key("predicted_cycles");
     if (c.rejected.empty())
-      j.number(layout_cycles(cpu_facts(), c.layout, m, plan.problem.k()));
+      j.number(layout_cycles(cpu_facts(), c.layout, m, k) * static_cast<double>(times));
     else
       j.null();
-    j.key("chosen").boolean(&c == &selection.best()).key("rejected");
+    j.key("chosen").boolean(c.row == chosen).key("rejected");
     c.rejected.empty() ? j.null() : j.string(c.rejected);
     j.close('}');
   }
-  j.close(']');
 }
 
 }  // namespace
@@ -122,8 +122,50 @@ std::string explain_plan(const oct_qgemm& plan, int64_t m) {
   write_blocking(j, plan, m);
   j.key("threads").integer(plan.context->threads.count());
   j.key("predicted_cycles").number(layout_cycles(cpu_facts(), layout, m, plan.problem.k()));
-  write_candidates(j, plan, m);
-  return j.close('}').take();
+  j.key("candidates").open('[');
+  write_candidates(j, plan.selection, layout.main, m, plan.problem.k(), 1);
+  return j.close(']').close('}').take();
+}
+
+namespace {
+
+void write_depthwise_candidates(Json& j, const oct_qconv& plan, int64_t pixels) {
+  for (const DepthwiseCandidate& c : plan.depthwise_candidates) {
+    j.open('{').key("kernel").string(c.row->name).key("predicted_cycles");
+    if (c.rejected.empty())
+      j.number(c.cycles_per_pixel * static_cast<double>(pixels));
+    else
+      j.null();
+    j.key("chosen").boolean(c.row == plan.row).key("rejected");
+    c.rejected.empty() ? j.null() : j.string(c.rejected);
+    j.close('}');
+  }
+}
+
+}  // namespace
+
+std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in) {
+  const ScopedFloatMode float_mode;
+  const ConvShape& shape = plan.shape;
+  std::array<int64_t, 3> out{};
+  for (size_t i = 0; i < 3; ++i) out[i] = shape.axes[i].output_size(in[i]);
+  const int64_t rows = out[0] * out[1], k = plan.tap_count * plan.tap_k;
+  const char* lowering = plan.depthwise ? "depthwise" : plan.folded ? "folded_taps" : "taps";
+  Json j;
+  j.open('{').key("op").string("conv").key("lowering").string(lowering);
+  j.key("in_channels").integer(shape.in_channels).key("out_channels").integer(shape.out_channels);
+  j.key("groups").integer(shape.groups).key("taps").integer(shape.taps());
+  j.key("output").open('[').integer(out[0]).integer(out[1]).integer(out[2]).close(']');
+  j.key("kernel").string(plan.row->name).key("isa").string(isa_name(plan.row->isa));
+  j.key("blocking").open('{');
+  if (!plan.depthwise) write_panels(j, plan.layout());
+  j.close('}');
+  j.key("threads").integer(plan.context->threads.count());
+  j.key("predicted_cycles").number(plan.cycles_per_pixel * static_cast<double>(rows * out[2]));
+  j.key("candidates").open('[');
+  write_depthwise_candidates(j, plan, rows * out[2]);
+  write_candidates(j, plan.selection, plan.row, out[2], k, rows * shape.groups);
+  return j.close(']').close('}').take();
 }
 
 std::string describe(const oct_context* context) {

@@ -11,13 +11,6 @@ namespace {
 // Below this many predicted cycles a thread is not worth waking.
 constexpr double kCyclesPerThread = 30000;
 
-// What is added to every value of A so that it becomes the unsigned byte the kernels multiply.
-int shift_of_a(const Problem& p, const KernelRow& row) {
-  const bool by_range = row.flags & kRowNeedsSafePairs && p.a_max - p.a_min <= 127;
-  if (by_range) return p.a_min >= 0 && p.a_max <= 128 ? 0 : -p.a_min;
-  return p.a_type == DType::kS8 ? 128 : 0;
-}
-
 class PlanBuilder {
  public:
   PlanBuilder(oct_qgemm& plan) : plan_(plan), p_(plan.problem) {}
@@ -179,9 +172,10 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
     auto plan = std::make_unique<oct_qgemm>();
     plan->context = &context;
     if (oct_status s = make_problem(desc, &plan->problem)) return s;
-    if (oct_status s =
-            select_kernels(plan->problem, cpu_facts(), context.isas, &plan->selection))
-      return s;
+    const Problem& p = plan->problem;
+    const Work work{p, p.m_hint ? p.m_hint : kDefaultRows, p.n(), p.k(), max_packed_rows(p.k()),
+                    [&] { return weight_pairs_safe(p.b); }};
+    if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();
     plan->cycles_per_row = layout_cycles(cpu_facts(), plan->layout(), kDefaultRows,
                                          plan->problem.k()) / kDefaultRows;

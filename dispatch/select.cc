@@ -20,7 +20,7 @@ bool same_family(const KernelRow& a, const KernelRow& b) {
 const KernelRow* row_for(const KernelRow& main, int n, bool forced) {
   const KernelRow* best = &main;
   if (!forced)
-    for (const KernelRow& row : kernel_table())
+    for (const KernelRow& row : kernels_of("gemm"))
       if (same_family(row, main) && row.nr >= n && row.nr < best->nr) best = &row;
   return best;
 }
@@ -49,12 +49,14 @@ int64_t packed_bytes(const Layout& l, int64_t k) {
   return bytes;
 }
 
-Layout best_layout(const CpuFacts& facts, const KernelRow& main, const Problem& p, int64_t m) {
-  const bool forced = p.forced != nullptr;
-  const Layout one = one_tail(main, p.n(), forced);
+Layout best_layout(const CpuFacts& facts, const KernelRow& main, const Work& work) {
+  const bool forced = work.layer.forced != nullptr;
+  const Layout one = one_tail(main, work.n, forced);
   if (one.full == 0 || one.tails == 0) return one;
-  const Layout two = two_tails(main, p.n(), forced);
-  return layout_cycles(facts, two, m, p.k()) < layout_cycles(facts, one, m, p.k()) ? two : one;
+  const Layout two = two_tails(main, work.n, forced);
+  const bool cheaper = layout_cycles(facts, two, work.m, work.k) <
+                       layout_cycles(facts, one, work.m, work.k);
+  return cheaper ? two : one;
 }
 
 // Whether some panel of the layout is the main row's own.
@@ -64,33 +66,23 @@ bool uses_main(const Layout& l) {
   return uses;
 }
 
-// weight_pairs_safe, asked at most once: it reads all of B.
-class PairProof {
- public:
-  bool safe(const BView& b) {
-    if (!known_) known_ = weight_pairs_safe(b);
-    return *known_;
-  }
-
- private:
-  std::optional<bool> known_;
-};
-
-// Whether `row` promises exact results on this problem, and if not, why.
-std::string reason_against(const KernelRow& row, const Problem& p, const UsableIsas& isas,
-                           PairProof& proof) {
+// Whether `row` promises exact results on this work, and if not, why. `pairs_safe` keeps the answer of
+// work.pairs_safe, which reads all the weights.
+std::string reason_against(const KernelRow& row, const Work& work, const UsableIsas& isas,
+                           std::optional<bool>& pairs_safe) {
+  const Layer& layer = work.layer;
   if (!isas[row.isa]) return isas.reason[static_cast<int>(row.isa)];
-  if (p.forced && p.forced != &row) return "another kernel is forced";
-  if (row.flags & kRowNeedsSafePairs && p.a_max - p.a_min > 127) {
-    if (!p.forced && isas[Isa::kAvx512Vnni])
-      return "A spans " + std::to_string(p.a_max - p.a_min + 1) +
-             " values; the proof that pairs of weights are safe was not tried beside avx512vnni";
-    if (!proof.safe(p.b))
-      return "A spans " + std::to_string(p.a_max - p.a_min + 1) +
-             " values, and pairs of weights exceed 128: its int16 sums could saturate";
+  if (layer.forced && layer.forced != &row) return "another kernel is forced";
+  if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
+    const std::string spans = "A spans " + std::to_string(layer.a_span() + 1) + " values";
+    if (!layer.forced && isas[Isa::kAvx512Vnni])
+      return spans + "; the proof that pairs of weights are safe was not tried beside avx512vnni";
+    if (!pairs_safe) pairs_safe = work.pairs_safe();
+    if (!*pairs_safe)
+      return spans + ", and pairs of weights exceed 128: its int16 sums could saturate";
   }
-  if (row.a_form == AForm::kPairs16 && max_packed_rows(p.k()) < row.mr)
-    return std::to_string(row.mr) + " packed rows of A of K = " + std::to_string(p.k()) +
+  if (row.a_form == AForm::kPairs16 && work.packed_rows < row.mr)
+    return std::to_string(row.mr) + " packed rows of A for K = " + std::to_string(work.k) +
            " exceed the stack buffer of " + std::to_string(kPackedABytes) + " bytes";
   return "";
 }
@@ -99,6 +91,12 @@ std::string reason_against(const KernelRow& row, const Problem& p, const UsableI
 
 int64_t max_packed_rows(int64_t k) {
   return kPackedABytes / static_cast<int64_t>(packed_a_row_bytes(k));
+}
+
+int shift_of_a(const Layer& layer, const KernelRow& row) {
+  const bool by_range = row.flags & kRowNeedsSafePairs && layer.a_span() <= 127;
+  if (by_range) return layer.a_min >= 0 && layer.a_max <= 128 ? 0 : -layer.a_min;
+  return layer.a_type == DType::kS8 ? 128 : 0;
 }
 
 double layout_cycles(const CpuFacts& facts, const Layout& l, int64_t m, int64_t k) {
@@ -114,25 +112,42 @@ double layout_cycles(const CpuFacts& facts, const Layout& l, int64_t m, int64_t 
   return cycles;
 }
 
+namespace {
+
 // The table lists preferred rows first: a later one must be predicted cheaper by more than the
 // model can tell apart.
 constexpr double kClearlyCheaper = 0.99;
 
-oct_status select_kernels(const Problem& p, const CpuFacts& facts, const UsableIsas& isas,
+oct_status refuse(const Work& work, const Selection& selection) {
+  for (const Candidate& c : selection.candidates)
+    if (c.row == work.layer.forced)
+      return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name,
+                  c.rejected.c_str());
+  if (work.layer.forced)
+    return fail(OCT_UNSUPPORTED, "kernel %s is for operation %s", work.layer.forced->name,
+                work.layer.forced->op);
+  const Candidate& last = selection.candidates.back();
+  return fail(OCT_UNSUPPORTED, "no kernel for %" PRId64 " columns, K = %" PRId64 ": %s: %s", work.n,
+              work.k, last.row->name, last.rejected.c_str());
+}
+
+}  // namespace
+
+oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableIsas& isas,
                           Selection* selection) {
-  const int64_t m = p.m_hint ? p.m_hint : kDefaultRows;
-  PairProof proof;
+  std::optional<bool> pairs_safe;
   double best = 0;
   bool found = false;
-  for (const KernelRow& row : kernel_table()) {
-    Candidate c{&row, reason_against(row, p, isas, proof), {}};
+  for (const KernelRow& row : kernels_of("gemm")) {
+    Candidate c{&row, reason_against(row, work, isas, pairs_safe), {}};
     if (c.rejected.empty()) {
-      c.layout = best_layout(facts, row, p, m);
+      c.layout = best_layout(facts, row, work);
       if (!uses_main(c.layout))
-        c.rejected = "narrower kernels of its family serve all " + std::to_string(p.n()) + " columns";
+        c.rejected = "narrower kernels of its family serve all " + std::to_string(work.n) +
+                     " columns";
     }
     if (c.rejected.empty()) {
-      const double cycles = layout_cycles(facts, c.layout, m, p.k());
+      const double cycles = layout_cycles(facts, c.layout, work.m, work.k);
       if (!found || cycles < kClearlyCheaper * best) {
         best = cycles;
         selection->chosen = selection->candidates.size();
@@ -141,15 +156,7 @@ oct_status select_kernels(const Problem& p, const CpuFacts& facts, const UsableI
     }
     selection->candidates.push_back(std::move(c));
   }
-  if (found) return OCT_OK;
-  if (p.forced)
-    for (const Candidate& c : selection->candidates)
-      if (c.row == p.forced)
-        return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name,
-                    c.rejected.c_str());
-  return fail(OCT_UNSUPPORTED, "no kernel for n = %" PRId64 ", k = %" PRId64 ": %s: %s", p.n(),
-              p.k(), selection->candidates.back().row->name,
-              selection->candidates.back().rejected.c_str());
+  return found ? OCT_OK : refuse(work, *selection);
 }
 
 }  // namespace oct

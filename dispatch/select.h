@@ -5,12 +5,13 @@
 // last full one, as two of nearly equal width, whichever is cheaper.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "dispatch/cost.h"
 #include "dispatch/cpu.h"
-#include "dispatch/problem.h"
+#include "dispatch/layer.h"
 
 namespace oct {
 
@@ -39,17 +40,28 @@ struct Selection {
   const Candidate& best() const { return candidates[chosen]; }
 };
 
-// Columns that predictions assume when the caller gives no m_hint.
+// What is to be computed, as far as selection cares.
+struct Work {
+  const Layer& layer;
+  int64_t m, n, k;                   // typical rows; columns; products in one sum
+  int64_t packed_rows;               // packed rows of A that a run has room for
+  std::function<bool()> pairs_safe;  // weight_pairs_safe of the weights; asked at most once
+};
+
+// Rows that predictions assume when the caller gives no m_hint.
 inline constexpr int64_t kDefaultRows = 256;
 
 // Rows of packed A must fit the stack buffer of a run (dispatch/plan.h).
 int64_t max_packed_rows(int64_t k);
 
+// What is added to every value of A so that it becomes the unsigned byte that `row` multiplies.
+int shift_of_a(const Layer& layer, const KernelRow& row);
+
 // Cycles of one core for m rows with this layout.
 double layout_cycles(const CpuFacts& facts, const Layout& layout, int64_t m, int64_t k);
 
 // OCT_UNSUPPORTED, with the reason, when the forced kernel (or every kernel) is rejected.
-oct_status select_kernels(const Problem& problem, const CpuFacts& facts, const UsableIsas& isas,
+oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableIsas& isas,
                           Selection* selection);
 
 }  // namespace oct

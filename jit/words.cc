@@ -36,6 +36,7 @@ void Words::dot(const Xmm& acc, const Xmm* a, const Operand* const* b, const Xmm
       break;
     }
     case Dot::kWide16:
+    case Dot::kSplit16:
       for (int half = 0; half < 2; ++half) {  // B holds the odd half first
         as.vpmaddwd(t[0], a[1 - half], *b[half]);
         as.vpaddd(acc, acc, t[0]);
@@ -45,9 +46,16 @@ void Words::dot(const Xmm& acc, const Xmm* a, const Operand* const* b, const Xmm
 }
 
 void Words::prepare_a(const Xmm* a, const Xmm& constant) {
-  if (dot_ != Dot::kWide16) return;
+  if (dot_ != Dot::kWide16 && dot_ != Dot::kSplit16) return;
   as.vpsrlw(a[1], a[0], 8);
   is_zmm(a[0]) ? as.vpandd(a[0], a[0], constant) : as.vpand(a[0], a[0], constant);
+}
+
+// The odd half first, as kPairs16 stores it.
+void Words::prepare_b(const Xmm* b) {
+  as.vpsllw(b[1], b[0], 8);
+  as.vpsraw(b[0], b[0], 8);
+  as.vpsraw(b[1], b[1], 8);
 }
 
 // ------------------------------------------------------------------- AVX2 --
@@ -158,12 +166,24 @@ void WordsAvx512::announce_partial(int count) {
   as.kmovq(as.k1, as.rax);
 }
 
+// Masked stores are as narrow as can be: the masked part costs, too, where it crosses a line or page.
 void WordsAvx512::store_part(const Address& to, const Xmm& v, int count) {
+  const Xmm x(v.getIdx());
+  const Ymm y(v.getIdx());
+  const Zmm z(v.getIdx());
   switch (count) {
-    case 16: as.vmovdqu32(to, Xmm(v.getIdx())); break;
-    case 32: as.vmovdqu32(to, Ymm(v.getIdx())); break;
-    case 64: as.vmovdqu32(to, Zmm(v.getIdx())); break;
-    default: as.vmovdqu8(to | as.k1, Zmm(v.getIdx())); break;
+    case 4: as.vmovd(to, x); break;
+    case 8: as.vmovq(to, x); break;
+    case 16: as.vmovdqu32(to, x); break;
+    case 32: as.vmovdqu32(to, y); break;
+    case 64: as.vmovdqu32(to, z); break;
+    default:
+      if (count < 16)
+        as.vmovdqu8(to | as.k1, x);
+      else if (count < 32)
+        as.vmovdqu8(to | as.k1, y);
+      else
+        as.vmovdqu8(to | as.k1, z);
   }
 }
 

@@ -5,8 +5,8 @@
 // its width, so one generator serves ymm and zmm without templates.
 //
 // A dot word multiplies unsigned bytes of A by signed bytes of B and adds them up in int32. Per
-// group of four k it takes `a_words` broadcast dwords of each row and `b_words` vectors of each
-// column vector (kernels/pack.h draws them); all forms are exact on the data they accept.
+// group of four k it takes `a_words` registers of each row and `b_words` of each column vector
+// (kernels/pack.h draws what they are loaded from); all forms are exact on the data they accept.
 #pragma once
 
 #include "jit/assembler.h"
@@ -19,13 +19,14 @@ enum class Dot {
   kVnni,       // vpdpbusd: one instruction per vector
   kSafePairs,  // vpmaddubsw, vpmaddwd, vpaddd: exact where no pair sum leaves int16
   kPairs16,    // Winograd's form on s16 pairs: two vpaddw, one vpmaddwd, one vpaddd
-  kWide16      // s16 pairs of A split from its bytes on the fly: two vpmaddwd, two vpaddd
+  kWide16,     // s16 pairs of A split from its bytes on the fly: two vpmaddwd, two vpaddd
+  kSplit16     // the same, with those of B split from its bytes, too: half the memory
 };
 
 // Per K group: what one row, one column vector and one dot take.
 struct DotShape {
-  int a_words, b_words;  // registers of a row; vectors of a column vector
-  int a_loads;           // broadcasts that fill the registers of a row
+  int a_words, b_words;  // registers of a row and of a column vector
+  int a_loads, b_loads;  // broadcasts and vectors that they are made from
   int temporaries;       // vector registers
   uint32_t constant;     // a vector of this dword is kept in a register, unless 0
   int multiplies, adds;  // instructions of one dot that do and do not need a multiplier
@@ -33,12 +34,13 @@ struct DotShape {
 };
 constexpr DotShape dot_shape(Dot dot) {
   switch (dot) {
-    case Dot::kVnni: return {1, 1, 1, 0, 0, 1, 0, 5};
-    case Dot::kSafePairs: return {1, 1, 1, 1, 0x00010001, 2, 1, 1};
-    case Dot::kPairs16: return {2, 2, 2, 2, 0, 1, 3, 1};
-    case Dot::kWide16: break;
+    case Dot::kVnni: return {1, 1, 1, 1, 0, 0, 1, 0, 5};
+    case Dot::kSafePairs: return {1, 1, 1, 1, 1, 0x00010001, 2, 1, 1};
+    case Dot::kPairs16: return {2, 2, 2, 2, 2, 0, 1, 3, 1};
+    case Dot::kWide16: return {2, 2, 1, 2, 1, 0x00ff00ff, 2, 2, 1};
+    case Dot::kSplit16: break;
   }
-  return {2, 2, 1, 1, 0x00ff00ff, 2, 2, 1};
+  return {2, 2, 1, 1, 1, 0x00ff00ff, 2, 2, 1};
 }
 
 constexpr int vector_lanes(Isa isa) { return isa >= Isa::kAvx512bw ? 16 : 8; }
@@ -78,6 +80,8 @@ class Words {
            const Xbyak::Xmm* t, const Xbyak::Xmm& constant, bool last);
   // Once a row's dwords (shape.a_loads) are in place: makes the remaining words from them.
   void prepare_a(const Xbyak::Xmm* a, const Xbyak::Xmm& constant);
+  // Likewise for a column vector, where shape.b_loads is below shape.b_words.
+  void prepare_b(const Xbyak::Xmm* b);
 
  protected:
   virtual void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) = 0;

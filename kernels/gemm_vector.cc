@@ -43,7 +43,8 @@ constexpr int kMaxBases = (kMaxMr + kRowsPerBase - 1) / kRowsPerBase;
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)
     return row.a_form == AForm::kPairs16 ? Dot::kPairs16 : Dot::kWide16;
-  return row.flags & kRowNeedsSafePairs ? Dot::kSafePairs : Dot::kVnni;
+  if (row.flags & kRowNeedsSafePairs) return Dot::kSafePairs;
+  return row.isa == Isa::kAvx2 ? Dot::kSplit16 : Dot::kVnni;
 }
 
 struct Budget {
@@ -58,8 +59,9 @@ Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
   const int fixed = dot.a_words + dot.temporaries + (dot.constant != 0) + a_shift;
   const auto used = [&](int split, int held) { return m * nv * split + held * nv + fixed; };
   Budget b;
-  b.fits = used(1, 0) <= registers;
+  const bool made_in_registers = dot.b_loads < dot.b_words;
   b.b_held = dot.b_words;
+  b.fits = used(1, made_in_registers ? b.b_held : 0) <= registers;
   while (b.b_held > 0 && used(1, b.b_held) > registers) --b.b_held;
   const int chains = kDotsPerCycle * dot.latency;
   while (dot.latency > 1 && b.split < kUnroll && m * nv * b.split < chains &&
@@ -115,7 +117,7 @@ class GemmEmitter {
     }
   }
   int bases() const { return (m + kRowsPerBase - 1) / kRowsPerBase; }
-  int b_group_bytes() const { return nv * dot.b_words * w.bytes(); }
+  int b_group_bytes() const { return nv * dot.b_loads * w.bytes(); }
   int a_group_bytes() const { return 4 * dot.a_loads; }
 
   // ---- steps ----
@@ -219,11 +221,14 @@ class GemmEmitter {
     const int from_memory = dot.b_words - budget.b_held;
     for (int i = 0; i < budget.b_held * nv; ++i) b_regs.push_back(take());
     const auto b_at = [&](int j, int word) {
-      return as.ptr[rB + u * b_group_bytes() + (j * dot.b_words + word) * w.bytes()];
+      return as.ptr[rB + u * b_group_bytes() + (j * dot.b_loads + word) * w.bytes()];
     };
-    for (int j = 0; j < nv; ++j)
-      for (int h = 0; h < budget.b_held; ++h)
+    const int made = dot.b_words - dot.b_loads;  // in registers, from those that are loaded
+    for (int j = 0; j < nv; ++j) {
+      for (int h = 0; h < budget.b_held - made; ++h)
         load(b_regs[j * budget.b_held + h], b_at(j, from_memory + h));
+      if (made) w.prepare_b(&b_regs[j * budget.b_held]);
+    }
 
     for (int i = 0; i < m; ++i) {
       load_a(a, i, u, tail);
@@ -331,10 +336,11 @@ class GemmEmitter {
 TileOps gemm_tile_ops(const KernelRow& row, int m, int nv) {
   const DotShape dot = dot_shape(dot_of(row));
   const Budget b = plan_registers(row, m, nv, false);
-  const int dots = m * nv, a_loads = m * dot.a_loads, b_loads = nv * b.b_held;
+  const int made = dot.b_words - dot.b_loads;
+  const int dots = m * nv, a_loads = m * dot.a_loads, b_loads = nv * (b.b_held - made);
   TileOps ops;
   ops.multiplies = dots * dot.multiplies;
-  ops.adds = dots * dot.adds + m * 2 * (dot.a_words - dot.a_loads);
+  ops.adds = dots * dot.adds + m * 2 * (dot.a_words - dot.a_loads) + nv * 3 * made;
   ops.loads = a_loads + b_loads + dots * (dot.b_words - b.b_held);
   ops.instructions = ops.multiplies + ops.adds + a_loads + b_loads;
   ops.chain_cycles = static_cast<double>(dot.latency) / b.split;

@@ -2,11 +2,13 @@
 // logs and perf maps follow.
 //
 // A GEMM row computes an m x n block of C, 1 <= m <= mr, 1 <= n <= nr, over the whole of K; code
-// is generated per GemmSpec (columns, tail of K, epilogue) with one entry point for every m.
+// is generated per GemmSpec (columns, tail of K, epilogue) with one entry point for every m. A depthwise
+// row computes mr output rows of nr channels, kr taps to a dot (kernels/depthwise.h).
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "jit/isa.h"
 #include "kernels/epilogue.h"
@@ -80,19 +82,20 @@ using GemmFn = void (*)(const GemmArgs*);
 using EmitGemm = void (*)(Assembler&, const KernelRow&, const GemmSpec&, int m);
 
 struct KernelRow {
-  const char* name;  // gemm_<types>_<mr>x<nr>x<kr>_<isa>
-  const char* op;    // "gemm"
+  const char* name;  // <op>_<types>_<mr>x<nr>x<kr>_<isa>
+  const char* op;    // "gemm" or "depthwise"
   Isa isa;
   int mr, nr, kr;
   AForm a_form;
   BForm b_form;
   uint32_t flags;
   int lanes;  // 32-bit lanes of its vectors: panels are padded to whole vectors
-  EmitGemm emit;
+  EmitGemm emit;  // null for other operations
 };
 
-// All rows, every name once.
+// All rows, every name once; and those of one operation, which are neighbours.
 std::span<const KernelRow> kernel_table();
+std::span<const KernelRow> kernels_of(std::string_view op);
 
 // The row of that name, or nullptr.
 const KernelRow* find_kernel(const char* name);

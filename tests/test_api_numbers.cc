@@ -156,6 +156,24 @@ TEST_F(ApiNumbers, NothingOverflowsOnTheWayToABytes) {
   EXPECT_EQ(at(200, 0.99999994f, 100), 255);  // added in eight bits: 44
 }
 
+// One large multiplier among small ones is enough to overflow.
+TEST_F(ApiNumbers, NothingOverflowsInOneColumnOfMany) {
+  for (oct_isa cap : distinct_caps())
+    for (int64_t large : {0, 5, 39}) {
+      const Context context(cap);
+      Rng rng("columns");
+      QgemmProblem p = simple_problem(rng, 3, 40, 4);
+      p.b_scales.assign(40, 0.5f);
+      p.b_scales[static_cast<size_t>(large)] = 1.5f;
+      p.desc.b_scales = p.b_scales.data();
+      p.desc.b_scale_count = 40;
+      p.bias_s32.assign(40, 2000000000);
+      p.desc.bias_type = OCT_S32;
+      p.desc.bias = p.bias_s32.data();
+      EXPECT_EQ(p.run(context), std::vector<uint8_t>(3 * 40, 255)) << "column " << large;
+    }
+}
+
 TEST_F(ApiNumbers, ReluStopsAtTheZeroPoint) {
   const auto at = [](int32_t acc, oct_dtype type, int zero_point) {
     return output_of(acc, [=](oct_qgemm_desc& d) {

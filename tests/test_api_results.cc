@@ -55,7 +55,7 @@ TEST_F(ApiResults, OnePlanRunsEveryNumberOfRows) {
 
 TEST_F(ApiResults, EveryKernelCanBeForced) {
   const Context context;
-  for (const KernelRow& row : kernel_table()) {
+  for (const KernelRow& row : kernels_of("gemm")) {
     if (static_cast<oct_isa>(row.isa) > distinct_caps().back()) continue;
     for (int repeat = 0; repeat < by_effort(5, 30, 300); ++repeat) {
       Rng rng(row.name, static_cast<uint64_t>(repeat));

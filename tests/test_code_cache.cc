@@ -107,7 +107,7 @@ TEST(CodeCache, LetsCodeOutliveIt) {
 // ---------------------------------------------------------- with real kernels --
 
 const KernelRow* runnable_row(AForm form) {
-  for (const KernelRow& row : kernel_table())
+  for (const KernelRow& row : kernels_of("gemm"))
     if (row.a_form == form && cpu_facts().runs[static_cast<int>(row.isa)]) return &row;
   return nullptr;
 }
@@ -145,7 +145,7 @@ TEST(GemmCode, IsSharedByEqualSpecsAndOnlyByThem) {
 TEST(GemmCode, LiesInPagesThatAreNeverWritableAndExecutable) {
   CodeCache cache;
   std::vector<GemmCode> live;
-  for (const KernelRow& row : kernel_table()) {
+  for (const KernelRow& row : kernels_of("gemm")) {
     if (!cpu_facts().runs[static_cast<int>(row.isa)]) continue;
     GemmSpec spec;
     spec.n = row.nr;

@@ -98,7 +98,7 @@ void check_panel(const KernelRow& row, const Weights& b, int64_t n0, int n, Guar
 }
 
 TEST(Pack, PanelsFollowTheirDefinition) {
-  for (const KernelRow& row : kernel_table()) {
+  for (const KernelRow& row : kernels_of("gemm")) {
     Rng rng("pack_b", static_cast<uint64_t>(row.nr * 64 + row.lanes));
     GuardBuffer out("panel", packed_b_bytes(row, kMaxK, row.nr));
     for (int repeat = 0; repeat < by_effort(60, 300, 3000); ++repeat) {

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <limits>
 
+#include "tests/support.h"
+
 namespace oct {
 namespace {
 
@@ -62,7 +64,14 @@ TEST(RequantMultiplier, MultipliesFirstAndDividesThen) {
   // (acc * sa * sw) / sy would give 113.
   const float m = requant_multiplier(0.0129878791f, 0.00510666333f, 0.05f);
   EXPECT_EQ(to_u8(84810.0f * m), 112);
-  EXPECT_EQ(m, 0.0129878791f * 0.00510666333f / 0.05f);
+  // In double the product and the quotient of two floats round to the same float.
+  test::Rng rng("multiplier");
+  for (int i = 0; i < 1000; ++i) {
+    const auto scale = [&] { return static_cast<float>(rng.log_real(1e-4, 1e4)); };
+    const float a = scale(), b = scale(), c = scale();
+    const auto product = static_cast<float>(static_cast<double>(a) * b);
+    ASSERT_EQ(requant_multiplier(a, b, c), static_cast<float>(static_cast<double>(product) / c));
+  }
 }
 
 TEST(RequantMultiplier, WorksInBinary32) {

@@ -259,6 +259,410 @@ OCT_API oct_status oct_qgemm_run(const oct_qgemm *plan, const oct_qgemm_args *ar
 OCT_API oct_status oct_qgemm_explain(const oct_qgemm *plan, int64_t m, char *buffer, size_t size,
                                      size_t *needed);
 
+/* -------------------------------------------------------------------- qconv -- */
+
+enum { OCT_MAX_SPATIAL = 3 };
+
+/* How convolution weights are laid out; I counts the input channels of one group. */
+typedef enum oct_weights_layout {
+  OCT_WEIGHTS_OHWI = 0, /* OWI, OHWI, ODHWI */
+  OCT_WEIGHTS_OIHW = 1  /* OIW, OIHW, OIDHW; transposed convolution: I is all input channels and
+                           O those of one group, IOHW order, as frameworks store them */
+} oct_weights_layout;
+
+enum {
+  OCT_QCONV_ALLOW_WRAP = 1, /* as OCT_QGEMM_ALLOW_WRAP */
+  OCT_QCONV_RELU = 2,
+  OCT_QCONV_CLAMP = 4,
+  OCT_QCONV_TRANSPOSED = 8 /* transposed convolution: stride spreads the input */
+};
+
+/* A convolution of `rank` spatial dimensions over channels-last tensors.
+ *
+ * Arrays of OCT_MAX_SPATIAL list the spatial dimensions outermost first (rank 2: height, width) in
+ * their first `rank` entries; the others are ignored.
+ *
+ *   T[b, o.., c] = sum over taps t and channels i of
+ *       (A[b, o * stride - pad_begin + t * dilation, g, i] - a_zero_point) * W[c, t, i]
+ *   with g the group of output channel c. Taps outside the input add exactly zero.
+ *   Output size: (in + pad_begin + pad_end - dilation * (kernel - 1) - 1) / stride + 1, rounded down.
+ *   TRANSPOSED: the adjoint of that map in its spatial indices, output size
+ *   (in - 1) * stride - pad_begin - pad_end + dilation * (kernel - 1) + 1 + output_padding.
+ *
+ * The epilogue is qgemm's with N the output channels (oct_qgemm_desc). With add_type, a second
+ * tensor X of the output's shape is added before RELU or CLAMP, and everything is computed in
+ * binary32, each operation rounded once:
+ *   y = float(T + bias_s32) * fl(a_scale * w_scales[c]) + bias_f32[c] + float(X - add_zero_point) *
+ *   add_scale; RELU or CLAMP; store, or for u8/s8 rne(clamp(y * fl(1 / c_scale))) + c_zero_point. */
+typedef struct oct_qconv_desc {
+  size_t struct_size;
+  int32_t rank;                 /* 1, 2 or 3 */
+  uint32_t flags;               /* OCT_QCONV_* */
+  int64_t in_channels, out_channels, groups; /* groups divides both */
+  int64_t kernel[OCT_MAX_SPATIAL];           /* >= 1 */
+  int64_t stride[OCT_MAX_SPATIAL];           /* >= 1 */
+  int64_t dilation[OCT_MAX_SPATIAL];         /* >= 1 */
+  int64_t pad_begin[OCT_MAX_SPATIAL], pad_end[OCT_MAX_SPATIAL]; /* >= 0 */
+  int64_t output_padding[OCT_MAX_SPATIAL];   /* TRANSPOSED only, < max(stride, dilation) */
+
+  oct_dtype a_type;             /* A: as in oct_qgemm_desc */
+  int32_t a_zero_point;
+  float a_scale;
+  int32_t a_min, a_max;
+
+  const int8_t *w;              /* dense; read during creation only */
+  oct_weights_layout w_layout;
+  const float *w_scales;        /* per output channel, or one */
+  int64_t w_scale_count;        /* 1 or out_channels */
+
+  oct_dtype bias_type;          /* as in oct_qgemm_desc */
+  const void *bias;             /* out_channels values */
+
+  oct_dtype add_type;           /* OCT_NONE, OCT_U8 or OCT_S8: the type of X */
+  float add_scale;
+  int32_t add_zero_point;
+
+  oct_dtype c_type;             /* as in oct_qgemm_desc; s32 excludes add_type */
+  float c_scale;
+  int32_t c_zero_point;
+  float clamp_min, clamp_max;
+
+  int64_t size_hint[OCT_MAX_SPATIAL]; /* the usual input size, 0 if unknown: ranks lowerings */
+  const char *kernel_name;      /* NULL, or the kernel to use */
+} oct_qconv_desc;
+
+#define OCT_QCONV_DESC_INIT                                                                   \
+  {sizeof(oct_qconv_desc), 2, 0, 0, 0, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0},         \
+   {0, 0, 0}, {0, 0, 0}, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_WEIGHTS_OHWI, NULL, 0, OCT_NONE,    \
+   NULL, OCT_NONE, 1.0f, 0, OCT_U8, 1.0f, 0, 0.0f, 0.0f, {0, 0, 0}, NULL}
+
+/* As oct_qgemm: immutable, thread-safe, and good for any batch and input size. */
+typedef struct oct_qconv oct_qconv;
+
+/* Creates a plan; as oct_qgemm_create. K, for the bound on sums, is taps * channels of a group. */
+OCT_API oct_status oct_qconv_create(oct_context *context, const oct_qconv_desc *desc,
+                                    oct_qconv **plan);
+
+/* Ends a plan that no thread is running. NULL is ignored. */
+OCT_API void oct_qconv_destroy(oct_qconv *plan);
+
+/* A channels-last tensor: channels are contiguous, strides are free. A stride of 0 is the dense
+ * one. */
+typedef struct oct_tensor {
+  void *data;                   /* only read for inputs */
+  int64_t batch_stride_bytes;
+  int64_t stride_bytes[OCT_MAX_SPATIAL]; /* from one depth, row, pixel to the next */
+} oct_tensor;
+
+typedef struct oct_qconv_args {
+  size_t struct_size;
+  int64_t batch;                /* 0 is legal and does nothing */
+  int64_t in_size[OCT_MAX_SPATIAL];
+  oct_tensor a, c;              /* A [batch, in_size.., in_channels], C [batch, out.., out_channels] */
+  oct_tensor add;               /* X, shaped as C; only with add_type */
+} oct_qconv_args;
+
+#define OCT_QCONV_ARGS_INIT                                                                   \
+  {sizeof(oct_qconv_args), 1, {0, 0, 0}, {NULL, 0, {0, 0, 0}}, {NULL, 0, {0, 0, 0}},          \
+   {NULL, 0, {0, 0, 0}}}
+
+/* The output size for an input size. OCT_INVALID_ARGUMENT if it would be empty or overflow. */
+OCT_API oct_status oct_qconv_output_size(const oct_qconv *plan,
+                                         const int64_t in_size[OCT_MAX_SPATIAL],
+                                         int64_t out_size[OCT_MAX_SPATIAL]);
+
+/* Runs a plan; as oct_qgemm_run. C must not overlap A; X may be C itself (same pointer and strides).
+ * Scratch is at most 96 KiB of stack in each thread, whatever the sizes. */
+OCT_API oct_status oct_qconv_run(const oct_qconv *plan, const oct_qconv_args *args);
+
+/* As oct_qgemm_explain, for one image of the given size. */
+OCT_API oct_status oct_qconv_explain(const oct_qconv *plan,
+                                     const int64_t in_size[OCT_MAX_SPATIAL], char *buffer,
+                                     size_t size, size_t *needed);
+
+/* ----------------------------------------------------- quantisation parameters -- */
+
+/* From floating-point data to int8: a *scheme* says which integers may be used, a *range* of
+ * real values comes from an observer or the caller, and a formula turns the two into a scale and
+ * a zero point. Nothing here needs a context; the functions are pure, and thread-safe. */
+
+enum {
+  /* Zero is the middle of the integers: zero point 0 for s8; for u8 128, or, with quant_min and
+   * quant_max given, their mean rounded down. */
+  OCT_QSCHEME_SYMMETRIC = 1,
+  /* The lowest integer is not used: [-127, 127] or [1, 255]. */
+  OCT_QSCHEME_NARROW = 2,
+  /* Both ends are halved, rounding down: [-64, 63] or [0, 127]. Not with symmetric u8. */
+  OCT_QSCHEME_REDUCED = 4
+};
+
+typedef struct oct_qscheme {
+  size_t struct_size;
+  oct_dtype type;               /* OCT_U8 or OCT_S8 */
+  uint32_t flags;               /* OCT_QSCHEME_* */
+  int32_t quant_min, quant_max; /* both 0: as type and flags say. Otherwise a range that holds 0
+                                   and is within the type's; not with NARROW */
+  float eps;                    /* the least scale of oct_qparams_observer */
+} oct_qscheme;
+
+#define OCT_QSCHEME_INIT {sizeof(oct_qscheme), OCT_U8, 0, 0, 0, 1.1920928955078125e-7f}
+
+/* The integers [*lo, *hi] that a scheme uses.
+ * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH. */
+OCT_API oct_status oct_qscheme_range(const oct_qscheme *scheme, int32_t *lo, int32_t *hi);
+
+/* The scale and zero point for real values [min, max], finite and min <= max; the range is widened
+ * to hold 0 first. With [lo, hi] the scheme's integers, by the formula of
+ *   oct_qparams_observer  the observers of torch.ao.quantization, in binary32.
+ *                         affine:    scale = max((max - min) / (hi - lo), eps)
+ *                                    zero_point = clamp(lo - rne(min / scale), lo, hi)
+ *                         symmetric: scale = max(max(-min, max) / ((hi - lo) / 2), eps)
+ *   oct_qparams_fbgemm    ChooseQuantizationParams of FBGEMM: the scale is computed in binary64 and
+ *                         rounded, scales below 6.1e-5 are raised to it, and the zero point comes
+ *                         from whichever end rounds less. SYMMETRIC is its preserve_sparsity.
+ *   oct_qparams_aten      the function of that name in ATen, which PyTorch's dynamic operators
+ *                         call: the scale is rounded only at the end, and ends are compared by
+ *                         another term
+ *   oct_qparams_onnx      DynamicQuantizeLinear of ONNX, always u8 [0, 255]: scale = (max - min) /
+ *                         255, zero_point = rne(clamp(-min / scale)). Ranges too narrow for a
+ *                         normal scale give 1/255, as the reference evaluator does for [0, 0].
+ * Each equals its source bit for bit; they differ from one another. eps counts for the first only.
+ * Errors: OCT_INVALID_ARGUMENT (also when the scale is beyond binary32), OCT_VERSION_MISMATCH. */
+OCT_API oct_status oct_qparams_observer(const oct_qscheme *scheme, float min, float max,
+                                        float *scale, int32_t *zero_point);
+OCT_API oct_status oct_qparams_fbgemm(const oct_qscheme *scheme, float min, float max,
+                                      float *scale, int32_t *zero_point);
+OCT_API oct_status oct_qparams_aten(const oct_qscheme *scheme, float min, float max,
+                                    float *scale, int32_t *zero_point);
+OCT_API oct_status oct_qparams_onnx(float min, float max, float *scale, int32_t *zero_point);
+
+/* ---------------------------------------------------------------- observers -- */
+
+/* An observer is shown calibration data, batch by batch, and then gives scales and zero points by
+ * oct_qparams_observer. Values that are not finite are counted and otherwise ignored. One thread
+ * at a time may change an observer; any number may read it meanwhile only if none changes it. */
+typedef struct oct_observer oct_observer;
+
+typedef enum oct_observer_kind {
+  /* The least and the greatest value. */
+  OCT_OBSERVER_MIN_MAX = 1,
+  /* The first batch's extrema, moved by `averaging` of the way to each later batch's. The first
+   * batch keeps the weight (1 - averaging)^n after n more: 36.6 % after 100 at 0.01. */
+  OCT_OBSERVER_MOVING_AVERAGE = 2,
+  /* PyTorch's HistogramObserver: a histogram on exactly the range of the data, old bins split in
+   * 16 when it grows, and a greedy search that narrows the range until an L2 error, which assumes
+   * 256 levels, first increases. */
+  OCT_OBSERVER_HISTOGRAM = 3,
+  /* The three below keep the same histogram, but of magnitudes for symmetric schemes, and with 0
+   * in the range. The range found is made of whole bins.
+   * Cuts at most (100 - percentile) % of the values: half of them on either side, or, for
+   * symmetric schemes, the greatest magnitudes. */
+  OCT_OBSERVER_PERCENTILE = 4,
+  /* The least Kullback-Leibler divergence between the clipped values and the same on the scheme's
+   * number of levels (half of it for symmetric schemes). The bin of zero counts as its neighbour.
+   * Among equals the widest range. */
+  OCT_OBSERVER_ENTROPY = 5,
+  /* The least mean squared error of quantising the bins' centres. Among equals the widest range. */
+  OCT_OBSERVER_MSE = 6,
+  /* Sees nothing; gives `scale` and `zero_point`. */
+  OCT_OBSERVER_FIXED = 7
+} oct_observer_kind;
+
+typedef struct oct_observer_desc {
+  size_t struct_size;
+  oct_observer_kind kind;
+  oct_qscheme scheme;
+  int64_t channels;     /* 0: one range for the tensor. Otherwise one for each channel; MIN_MAX and
+                           MOVING_AVERAGE only */
+  int32_t channel_axis; /* which dimension of the data counts channels. Weights of linear layers
+                           and convolutions [OC, ...]: 0, of transposed convolutions and of ONNX
+                           MatMul [K, N]: 1 */
+  float averaging;      /* MOVING_AVERAGE: above 0, at most 1 */
+  int32_t bins;         /* HISTOGRAM to MSE: 2 .. 2^20; ENTROPY: more than it has levels, since
+                           with as many there is but one candidate */
+  double percentile;    /* PERCENTILE: above 0, at most 100 */
+  float scale;          /* FIXED */
+  int32_t zero_point;   /* FIXED */
+} oct_observer_desc;
+
+#define OCT_OBSERVER_DESC_INIT                                                                \
+  {sizeof(oct_observer_desc), OCT_OBSERVER_MIN_MAX, OCT_QSCHEME_INIT, 0, 0, 0.01f, 2048, 99.99, \
+   0.0f, 0}
+
+#define OCT_MAX_RANK 8
+
+/* A strided tensor: element (i0, i1, ...) is data[i0 * strides[0] + i1 * strides[1] + ...]. */
+typedef struct oct_f32_view {
+  size_t struct_size;
+  const float *data; /* may be NULL if a size is 0 */
+  int32_t rank;      /* 1 .. OCT_MAX_RANK */
+  int64_t sizes[OCT_MAX_RANK];
+  int64_t strides[OCT_MAX_RANK]; /* in elements, of either sign; all 0: dense, the last dimension
+                                    contiguous */
+} oct_f32_view;
+
+#define OCT_F32_VIEW_INIT {sizeof(oct_f32_view), NULL, 1, {0}, {0}}
+
+/* Creates an observer that has seen nothing.
+ * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY.
+ * The caller owns *observer and ends it with oct_observer_destroy. */
+OCT_API oct_status oct_observer_create(const oct_observer_desc *desc, oct_observer **observer);
+
+/* Ends an observer. NULL is ignored. */
+OCT_API void oct_observer_destroy(oct_observer *observer);
+
+/* Shows one batch. Without a finite value it changes only the counts (and per channel, a channel
+ * without one skips the batch). On failure the observer is as before.
+ * Errors: OCT_INVALID_ARGUMENT (also when sizes[channel_axis] is not `channels`),
+ * OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY. */
+OCT_API oct_status oct_observer_observe(oct_observer *observer, const oct_f32_view *batch);
+
+/* Makes `observer` what it would be if the batches of `other`, which was created with an equal
+ * description, had followed its own: exactly for MIN_MAX, up to rounding for MOVING_AVERAGE, to
+ * one bin for the histograms (but for some 1e-5 of the mass, which repeated splitting of bins
+ * spreads farther).
+ * Errors: OCT_INVALID_ARGUMENT (with the field in which the descriptions differ),
+ * OCT_OUT_OF_MEMORY. */
+OCT_API oct_status oct_observer_merge(oct_observer *observer, const oct_observer *other);
+
+/* Makes an observer what it was when created.
+ * Errors: OCT_INVALID_ARGUMENT, OCT_OUT_OF_MEMORY. */
+OCT_API oct_status oct_observer_reset(oct_observer *observer);
+
+/* How many values were seen: finite, not a number, and infinite. Any pointer may be NULL. */
+OCT_API oct_status oct_observer_counts(const oct_observer *observer, uint64_t *finite,
+                                       uint64_t *nans, uint64_t *infinities);
+
+/* The ranges that the parameters follow from. `count` is 1, or the number of channels. Where no
+ * finite value was seen: min = +inf, max = -inf. FIXED: what its parameters can express. */
+OCT_API oct_status oct_observer_ranges(const oct_observer *observer, float *mins, float *maxs,
+                                       int64_t count);
+
+/* The parameters. `count` is 1, or the number of channels. Where no finite value was seen: scale 1
+ * and zero point 0, as in PyTorch.
+ * Errors: OCT_INVALID_ARGUMENT (also when a range is too wide for a scale in binary32). */
+OCT_API oct_status oct_observer_qparams(const oct_observer *observer, float *scales,
+                                        int32_t *zero_points, int64_t count);
+
+/* The histogram of HISTOGRAM to MSE: `bins` counts (fractions appear when the range grows) of bins
+ * of equal width on [*min, *max].
+ * Errors: OCT_INVALID_ARGUMENT (an observer without one; `bins` not its number of bins). */
+OCT_API oct_status oct_observer_histogram(const oct_observer *observer, float *counts,
+                                          int64_t bins, float *min, float *max);
+
+/* Writes the observer as a blob: magic, version, length, description and state, checksum; the same
+ * bytes on every machine. Buffer rules as in oct_describe. */
+OCT_API oct_status oct_observer_save(const oct_observer *observer, void *buffer, size_t size,
+                                     size_t *needed);
+
+/* Creates an observer from the `size` bytes of a blob.
+ * Errors: OCT_INVALID_ARGUMENT (not a blob of an observer; cut short; too long; damaged),
+ * OCT_VERSION_MISMATCH (of a version that this library does not know), OCT_OUT_OF_MEMORY.
+ * The caller owns *observer. */
+OCT_API oct_status oct_observer_load(const void *blob, size_t size, oct_observer **observer);
+
+/* ------------------------------------------------------- weights and biases -- */
+
+/* Dense arrays [outer, channels, inner] are meant below: element (o, c, i) is at
+ * x[(o * channels + c) * inner + i], which puts the channels on any axis. Weights [N, K] per row
+ * are 1, N, K; [K, N] per column K, N, 1; any array per tensor 1, 1, its size. All sizes are at
+ * least 1, all inputs finite. */
+
+/* How a real value is divided by a scale. Results differ at ties and near them; neither form
+ * stands in for the other, and there is no default. */
+typedef enum oct_quantize_form {
+  OCT_QUANTIZE_DIVIDE = 1,    /* clamp(rne(x / scale) + zero_point): ONNX, TFLite */
+  OCT_QUANTIZE_RECIPROCAL = 2 /* clamp(rne(x * fl(1 / scale)) + zero_point): PyTorch, FBGEMM */
+} oct_quantize_form;
+
+typedef struct oct_weights_desc {
+  size_t struct_size;
+  oct_qscheme scheme;
+  oct_quantize_form form;
+  const float *weights;
+  int64_t outer, channels, inner;
+} oct_weights_desc;
+
+#define OCT_WEIGHTS_DESC_INIT                                                             \
+  {sizeof(oct_weights_desc),                                                              \
+   {sizeof(oct_qscheme), OCT_S8, OCT_QSCHEME_SYMMETRIC, 0, 0, 1.1920928955078125e-7f},    \
+   (oct_quantize_form)0, NULL, 1, 1, 1}
+
+/* Quantises weights: by oct_qparams_observer for the extrema of each channel, limited to the
+ * scheme's integers. Writes outer * channels * inner bytes of the scheme's type, and one scale and
+ * zero point per channel. `zero_points` may be NULL for symmetric s8, whose are all 0. The arrays
+ * must not overlap.
+ * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY. */
+OCT_API oct_status oct_quantize_weights(const oct_weights_desc *desc, void *q, float *scales,
+                                        int32_t *zero_points);
+
+/* A bias as int32 in the scale of an int8 product: q[i] = rne(bias[i] / fl(a_scale * b_scale[i])),
+ * the quotient in binary64, limited to int32; `b_scale_count` is 1 or n. *saturated, unless NULL,
+ * receives how many did not fit, which happens in channels whose weights are all near zero; an f32
+ * bias has no such limit.
+ * Errors: OCT_INVALID_ARGUMENT (also when a product of scales is not a normal number). */
+OCT_API oct_status oct_quantize_bias(const float *bias, int64_t n, float a_scale,
+                                     const float *b_scales, int64_t b_scale_count, int32_t *q,
+                                     int64_t *saturated);
+
+/* --------------------------------------------------------------- equalising -- */
+
+/* These move magnitude between tensors before they are quantised and leave the network's function
+ * as it is. Factors that would be zero, infinite or not a number become 1. */
+
+/* Two layers, of which the first's output channels are the second's input channels, with nothing
+ * but a positively homogeneous function (ReLU, PReLU) between them. */
+typedef struct oct_equalize_desc {
+  size_t struct_size;
+  int64_t channels;        /* those between the layers */
+  const float *weights1;   /* [outer1, channels, inner1]; a linear layer [OC, IC]: 1, OC, IC */
+  int64_t outer1, inner1;
+  const float *bias1;      /* `channels` values, or NULL */
+  const float *weights2;   /* [outer2, channels, inner2]; a linear layer [OC, IC]: OC, IC, 1 */
+  int64_t outer2, inner2;
+  double threshold;        /* stop when the norms of both weights' changes sum to less */
+  int32_t max_iterations;  /* at least 1 */
+} oct_equalize_desc;
+
+#define OCT_EQUALIZE_DESC_INIT \
+  {sizeof(oct_equalize_desc), 1, NULL, 1, 1, NULL, NULL, 1, 1, 1e-4, 100}
+
+/* Cross-layer equalisation, as torch.ao.quantization's `equalize`: with r1 and r2 the widths of a
+ * channel's ranges in the two layers and f = sqrt(r1 / (r2 + 1e-9)), layer 1 and its bias are
+ * multiplied by 1/f and layer 2 by f, until it converges. Writes the new weights and bias (which
+ * may be the old arrays), and, unless NULL, the product of the factors of each channel and the
+ * number of iterations.
+ * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY. */
+OCT_API oct_status oct_cross_layer_equalize(const oct_equalize_desc *desc, float *weights1,
+                                            float *bias1, float *weights2, float *factors,
+                                            int32_t *iterations);
+
+/* SmoothQuant: factors[c] = (x_absmax[c] + eps)^alpha / (w_absmax[c] + eps)^(1 - alpha), eps =
+ * 2^-23, from the greatest magnitudes of each input channel of a layer in activations and weights.
+ * Activations are to be divided by the factors, which is folded into the layer before (for a
+ * normalisation: its gain and bias), and weights multiplied, by oct_scale_channels.
+ * Errors: OCT_INVALID_ARGUMENT (also for alpha outside [0, 1], negative magnitudes). */
+OCT_API oct_status oct_smoothquant_factors(int64_t channels, const float *x_absmax,
+                                           const float *w_absmax, double alpha, float *factors);
+
+/* PyTorch's input-weight equalisation: factors[c] = sqrt((w_max - w_min) / (x_max - x_min)), by
+ * which activations are to be multiplied and weights divided.
+ * Errors: OCT_INVALID_ARGUMENT (also when a minimum is above its maximum). */
+OCT_API oct_status oct_input_weight_factors(int64_t channels, const float *x_min,
+                                            const float *x_max, const float *w_min,
+                                            const float *w_max, float *factors);
+
+typedef enum oct_scale_operation {
+  OCT_SCALE_MULTIPLY = 1,
+  OCT_SCALE_DIVIDE = 2
+} oct_scale_operation;
+
+/* y = x * factors[c] or x / factors[c] for an array [outer, channels, inner]; y may be x.
+ * Errors: OCT_INVALID_ARGUMENT (also when a factor is not finite, positive and normal). */
+OCT_API oct_status oct_scale_channels(oct_scale_operation operation, const float *x, int64_t outer,
+                                      int64_t channels, int64_t inner, const float *factors,
+                                      float *y);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif

@@ -1,0 +1,74 @@
+// Depthwise kernels as candidates for a convolution plan.
+
+#include <limits>
+
+#include "dispatch/conv_plan.h"
+
+namespace oct {
+namespace {
+
+bool small(const ConvAxis& a) {
+  constexpr int64_t most = std::numeric_limits<int16_t>::max();
+  return a.kernel <= most && a.stride <= most && a.dilation <= most;
+}
+
+bool trivial(const ConvAxis& a) {
+  return a.kernel == 1 && a.stride == 1 && a.pad_begin == 0 && a.pad_end == 0;
+}
+
+std::string reason_against(const KernelRow& row, const oct_qconv& plan, const UsableIsas& isas,
+                           const int8_t* w) {
+  const ConvShape& shape = plan.shape;
+  const Layer& layer = plan.layer;
+  if (!isas[row.isa]) return isas.reason[static_cast<int>(row.isa)];
+  if (layer.forced && layer.forced != &row) return "another kernel is forced";
+  if (shape.axes[1].transposed) return "the convolution is transposed";
+  if (!trivial(shape.axes[0])) return "the convolution has three spatial dimensions";
+  if (layer.epilogue.add_type != DType::kNone) return "a second tensor is added";
+  if (!small(shape.axes[1]) || !small(shape.axes[2]) ||
+      !Depthwise::fits(row, depthwise_shape(shape)))
+    return "its rows of input exceed the stack buffer of " +
+           std::to_string(kMaxDepthwiseScratch) + " bytes";
+  if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
+    if (!layer.forced && isas[Isa::kAvx512Vnni])
+      return "the proof that pairs of weights are safe was not tried beside avx512vnni";
+    if (!Depthwise::pairs_safe(row, depthwise_shape(shape), w))
+      return "A spans " + std::to_string(layer.a_span() + 1) +
+             " values, and pairs of weights exceed 128: its int16 sums could saturate";
+  }
+  return "";
+}
+
+// A gathered position takes four loads, eight shuffles and four stores; an epilogue five instructions
+// a vector of sums, of which there are four, and three packs.
+double cycles_per_pixel(const KernelRow& row, const ConvShape& shape) {
+  constexpr double kGather = 16, kEpilogue = 4 * 5 + 3;
+  const DepthwiseCost cost = Depthwise::cost(row, depthwise_shape(shape));
+  const double blocks = static_cast<double>((shape.in_channels + row.nr - 1) / row.nr);
+  const CorePorts ports = core_ports(cpu_facts(), row.isa);
+  return blocks * (cost.dots + cost.gathers * kGather + kEpilogue) / ports.vectors;
+}
+
+}  // namespace
+
+DepthwiseShape depthwise_shape(const ConvShape& shape) {
+  const auto axis = [](const ConvAxis& a) {
+    return Axis{static_cast<int>(a.kernel), static_cast<int>(a.stride), static_cast<int>(a.dilation)};
+  };
+  return {shape.in_channels, axis(shape.axes[1]), axis(shape.axes[2])};
+}
+
+std::vector<DepthwiseCandidate> depthwise_candidates(const oct_qconv& plan, const UsableIsas& isas,
+                                                     const int8_t* w) {
+  std::vector<DepthwiseCandidate> candidates;
+  const ConvShape& shape = plan.shape;
+  if (shape.groups != shape.in_channels || shape.groups != shape.out_channels) return candidates;
+  for (const KernelRow& row : kernels_of("depthwise")) {
+    DepthwiseCandidate c{&row, reason_against(row, plan, isas, w)};
+    if (c.rejected.empty()) c.cycles_per_pixel = cycles_per_pixel(row, shape);
+    candidates.push_back(std::move(c));
+  }
+  return candidates;
+}
+
+}  // namespace oct

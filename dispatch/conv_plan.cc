@@ -1,0 +1,265 @@
+#include "dispatch/conv_plan.h"
+
+#include <algorithm>
+#include <cinttypes>
+#include <string_view>
+
+#include "dispatch/plan.h"
+#include "dispatch/status.h"
+#include "kernels/pack.h"
+
+namespace oct {
+namespace {
+
+constexpr uint32_t kKnownFlags =
+    OCT_QCONV_ALLOW_WRAP | OCT_QCONV_RELU | OCT_QCONV_CLAMP | OCT_QCONV_TRANSPOSED;
+static_assert(OCT_QCONV_ALLOW_WRAP == static_cast<int>(OCT_QGEMM_ALLOW_WRAP) &&
+              OCT_QCONV_RELU == static_cast<int>(OCT_QGEMM_RELU) &&
+              OCT_QCONV_CLAMP == static_cast<int>(OCT_QGEMM_CLAMP));
+
+constexpr int64_t kMaxPhases = 64;  // of one axis: the stride of a transposed convolution
+constexpr int64_t kDefaultPixels = 28;  // of an output row, when no size is hinted
+constexpr int64_t kCacheLine = 64;
+
+LayerDesc layer_of(const oct_qconv_desc& d, const ConvShape& shape) {
+  return {"w_scales", "w_scale_count", "out_channels",
+          d.flags & ~uint32_t{OCT_QCONV_TRANSPOSED}, d.out_channels,
+          shape.taps() * shape.group_in(), d.a_type, d.a_zero_point, d.a_scale, d.a_min, d.a_max,
+          d.w_scales, d.w_scale_count, d.bias_type, d.bias, d.add_type, d.add_scale,
+          d.add_zero_point, d.c_type, d.c_scale, d.c_zero_point, d.clamp_min, d.clamp_max,
+          d.kernel_name};
+}
+
+oct_status check_limits(const oct_qconv_desc& d, const ConvShape& shape) {
+  if (shape.taps() > kMaxTaps)
+    return fail(OCT_UNSUPPORTED, "the kernel has %" PRId64 " taps; at most %" PRId64, shape.taps(),
+                kMaxTaps);
+  for (const ConvAxis& axis : shape.axes)
+    if (axis.transposed && axis.stride > kMaxPhases)
+      return fail(OCT_UNSUPPORTED, "stride %" PRId64 " of a transposed convolution; at most %" PRId64,
+                  axis.stride, kMaxPhases);
+  if (!d.w) return fail(OCT_INVALID_ARGUMENT, "w is null");
+  if (d.w_layout != OCT_WEIGHTS_OHWI && d.w_layout != OCT_WEIGHTS_OIHW)
+    return fail(OCT_INVALID_ARGUMENT, "w_layout is %d; it must be OCT_WEIGHTS_OHWI or OCT_WEIGHTS_OIHW",
+                d.w_layout);
+  return OCT_OK;
+}
+
+// The weights as [out_channels][taps][group_in], copied into `copy` if they are laid out otherwise.
+const int8_t* channels_last(const oct_qconv_desc& d, const ConvShape& s, std::vector<int8_t>* copy) {
+  if (d.w_layout == OCT_WEIGHTS_OHWI) return d.w;
+  const int64_t taps = s.taps(), in = s.group_in(), out = s.group_out();
+  copy->resize(static_cast<size_t>(s.out_channels * taps * in));
+  int8_t* to = copy->data();
+  for (int64_t o = 0; o < s.out_channels; ++o)
+    for (int64_t t = 0; t < taps; ++t)
+      for (int64_t i = 0; i < in; ++i) {
+        const int64_t row = d.flags & OCT_QCONV_TRANSPOSED
+                                ? (o / out * in + i) * out + o % out  // [I of all][O of a group]
+                                : o * in + i;
+        *to++ = d.w[row * taps + t];
+      }
+  return copy->data();
+}
+
+class ConvBuilder {
+ public:
+  ConvBuilder(oct_qconv& plan, const int8_t* w)
+      : plan_(plan), shape_(plan.shape), layer_(plan.layer), w_(w) {}
+
+  void build() {
+    const KernelRow& main = *plan_.layout().main;
+    const int shift = shift_of_a(layer_, main);
+    plan_.a_shift = static_cast<uint8_t>(shift);
+    plan_.shifted_zero_point = layer_.a_zero_point + shift;
+    plan_.params = spread(layer_.scalars);
+    list_panels();
+    pack();
+  }
+
+ private:
+  void list_panels() {
+    const Layout& layout = plan_.layout();
+    const GemmCode* full = layout.full ? code_for(*layout.main, layout.main->nr) : nullptr;
+    const GemmCode* tails[2] = {};
+    for (int i = 0; i < layout.tails; ++i)
+      tails[i] = code_for(*layout.tail[i].row, layout.tail[i].n);
+    plan_.panels.reserve(static_cast<size_t>(shape_.groups * (layout.full + layout.tails)));
+    for (int64_t g = 0; g < shape_.groups; ++g) {
+      channel_ = g * shape_.group_out();
+      for (int64_t i = 0; i < layout.full; ++i) add_panel(g, {layout.main, layout.main->nr}, full);
+      for (int i = 0; i < layout.tails; ++i) add_panel(g, layout.tail[i], tails[i]);
+    }
+  }
+
+  void add_panel(int64_t group, const PanelShape& s, const GemmCode* code) {
+    const auto tap_bytes = static_cast<int64_t>(packed_b_bytes(*s.row, plan_.tap_k, s.n));
+    plan_.panels.push_back({channel_, group, s.n, s.row, code, b_bytes_, tap_bytes, plan_.columns});
+    channel_ += s.n;
+    b_bytes_ += static_cast<size_t>(tap_bytes * plan_.tap_count);
+    plan_.columns += static_cast<size_t>((s.n + s.row->lanes - 1) / s.row->lanes * s.row->lanes);
+  }
+
+  const GemmCode* code_for(const KernelRow& row, int n) {
+    GemmSpec spec;
+    spec.n = n;
+    spec.taps = true;
+    spec.k_tail = static_cast<int>(plan_.tap_k % kKr);
+    spec.a_shift = plan_.a_shift != 0;
+    spec.epilogue = layer_.epilogue;
+    plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
+    return plan_.codes.back().get();
+  }
+
+  void pack() {
+    plan_.packed_b = Buffer(b_bytes_);
+    plan_.bias.resize(plan_.columns);
+    plan_.init.resize(plan_.columns);
+    if (plan_.shifted_zero_point != 0)
+      plan_.tap_term.resize(plan_.columns * static_cast<size_t>(plan_.tap_count));
+    if (!layer_.mult.empty()) plan_.mult.resize(plan_.columns);
+    if (!layer_.bias_f32.empty()) plan_.bias_f32.resize(plan_.columns);
+    for (const ConvPanel& panel : plan_.panels) pack_panel(panel);
+  }
+
+  void pack_panel(const ConvPanel& panel) {
+    for (int i = 0; i < panel.n; ++i) {
+      const auto c = static_cast<size_t>(panel.channel + i);
+      const size_t column = panel.column + static_cast<size_t>(i);
+      plan_.bias[column] = layer_.bias_s32.empty() ? 0 : layer_.bias_s32[c];
+      if (!layer_.mult.empty()) plan_.mult[column] = layer_.mult[c];
+      if (!layer_.bias_f32.empty()) plan_.bias_f32[column] = layer_.bias_f32[c];
+      plan_.init[column] = plan_.bias[column];
+    }
+    const int64_t filter = plan_.tap_count * plan_.tap_k;  // weights of one output channel
+    uint8_t* to = plan_.packed_b.data() + panel.b_offset;
+    for (int64_t t = 0; t < plan_.tap_count; ++t, to += panel.tap_bytes) {
+      ColumnSums sums[kMaxNr];
+      const BView tap{w_ + panel.channel * filter + t * plan_.tap_k, BLayout::kNK, filter,
+                      plan_.tap_k, panel.n};
+      pack_b_panel(*panel.row, tap, 0, panel.n, to, sums);
+      if (!plan_.tap_term.empty()) correct(panel, t, sums);
+    }
+  }
+
+  // All sums wrap: corrections are exact modulo 2^32.
+  void correct(const ConvPanel& panel, int64_t tap, const ColumnSums* sums) {
+    int32_t* term = plan_.tap_term.data() + static_cast<size_t>(tap) * plan_.columns + panel.column;
+    int32_t* init = plan_.init.data() + panel.column;
+    for (int i = 0; i < panel.n; ++i) {
+      const uint32_t v = static_cast<uint32_t>(plan_.shifted_zero_point) *
+                         static_cast<uint32_t>(sums[i].sum);
+      term[i] = static_cast<int32_t>(v);
+      init[i] = static_cast<int32_t>(static_cast<uint32_t>(init[i]) - v);
+    }
+  }
+
+  oct_qconv& plan_;
+  const ConvShape& shape_;
+  const Layer& layer_;
+  const int8_t* w_;
+  int64_t channel_ = 0;
+  size_t b_bytes_ = 0;
+};
+
+// Folding pays while a pixel's channels do not fill a cache line on their own.
+bool should_fold(const ConvShape& s) {
+  const ConvAxis& width = s.axes[2];
+  return s.groups == 1 && !width.transposed && width.dilation == 1 && width.kernel > 1 &&
+         width.kernel * s.in_channels <= kCacheLine;
+}
+
+int64_t pixels_hint(const oct_qconv_desc& d, const ConvShape& s) {
+  const int64_t in = d.size_hint[d.rank - 1];
+  const int64_t out = in > 0 ? s.axes[2].output_size(in) : 0;
+  return out > 0 ? out : kDefaultPixels;
+}
+
+// The cheapest of the depthwise and the tap kernels; an error if there is neither.
+oct_status choose(oct_qconv& plan, const Work& work, const int8_t* w) {
+  const UsableIsas& isas = plan.context->isas;
+  plan.depthwise_candidates = depthwise_candidates(plan, isas, w);
+  for (const DepthwiseCandidate& c : plan.depthwise_candidates)
+    if (c.rejected.empty() && (!plan.row || c.cycles_per_pixel < plan.cycles_per_pixel)) {
+      plan.row = c.row;
+      plan.cycles_per_pixel = c.cycles_per_pixel;
+    }
+  const bool forced = plan.row && plan.layer.forced == plan.row;
+  if (oct_status s = select_kernels(work, cpu_facts(), isas, &plan.selection)) {
+    for (const DepthwiseCandidate& c : plan.depthwise_candidates)
+      if (c.row == plan.layer.forced && !forced)
+        return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name,
+                    c.rejected.c_str());
+    return forced ? OCT_OK : s;
+  }
+  const double cycles = static_cast<double>(plan.shape.groups) *
+                        layout_cycles(cpu_facts(), plan.layout(), work.m, work.k) /
+                        static_cast<double>(work.m);
+  if (plan.row && plan.cycles_per_pixel <= cycles) return OCT_OK;
+  plan.row = plan.layout().main;
+  plan.cycles_per_pixel = cycles;
+  return OCT_OK;
+}
+
+void build_depthwise(oct_qconv& plan, const int8_t* w) {
+  const Layer& layer = plan.layer;
+  plan.params = spread(layer.scalars);
+  const auto data = [](const auto& v) { return v.empty() ? nullptr : v.data(); };
+  const DepthwiseDesc desc{depthwise_shape(plan.shape),
+                           w,
+                           static_cast<uint8_t>(layer.a_zero_point),
+                           static_cast<uint8_t>(shift_of_a(layer, *plan.row)),
+                           layer.epilogue,
+                           data(layer.bias_s32),
+                           data(layer.mult),
+                           data(layer.bias_f32),
+                           &plan.params};
+  plan.depthwise = std::make_unique<Depthwise>(global_code_cache(), *plan.row, desc);
+}
+
+}  // namespace
+
+std::array<int64_t, 3> full_rank(const oct_qconv& plan, const int64_t* values) {
+  std::array<int64_t, 3> all{1, 1, 1};
+  const auto rank = static_cast<size_t>(plan.shape.rank);
+  for (size_t i = 0; i < rank; ++i) all[3 - rank + i] = values[i];
+  return all;
+}
+
+oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_qconv** out) {
+  return guarded([&]() -> oct_status {
+    const ScopedFloatMode float_mode;
+    if (d.flags & ~kKnownFlags)
+      return fail(OCT_INVALID_ARGUMENT, "flags is 0x%x; bits 0x%x are not known", d.flags,
+                  d.flags & ~kKnownFlags);
+    auto plan = std::make_unique<oct_qconv>();
+    ConvShape& shape = plan->shape;
+    if (oct_status s = make_shape(d, &shape)) return s;
+    if (oct_status s = check_limits(d, shape)) return s;
+    const LayerDesc layer = layer_of(d, shape);
+    if (oct_status s = check_layer(layer)) return s;
+    make_layer(layer, &plan->layer);
+    for (ConvAxis& axis : shape.axes) make_phases(&axis);
+    plan->context = &context;
+    plan->folded = should_fold(shape);
+    plan->tap_k = shape.group_in() * (plan->folded ? shape.axes[2].kernel : 1);
+    plan->tap_count = shape.taps() * shape.group_in() / plan->tap_k;
+
+    std::vector<int8_t> copy;
+    const int8_t* w = channels_last(d, shape, &copy);
+    const auto pairs_safe = [&] {
+      const int64_t filters = shape.out_channels * plan->tap_count;
+      return weight_pairs_safe({w, BLayout::kNK, plan->tap_k, plan->tap_k, filters});
+    };
+    const Work work{plan->layer, pixels_hint(d, shape), shape.group_out(), layer.k, 0, pairs_safe};
+    if (oct_status s = choose(*plan, work, w)) return s;
+    if (plan->row->op == std::string_view("depthwise"))
+      build_depthwise(*plan, w);
+    else
+      ConvBuilder(*plan, w).build();
+    *out = plan.release();
+    return OCT_OK;
+  });
+}
+
+}  // namespace oct

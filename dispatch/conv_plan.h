@@ -1,0 +1,98 @@
+// The plan behind oct_qconv: a convolution as GEMM over taps.
+//
+// A row of A is an output pixel; K is a list of taps, each `tap_k` contiguous bytes of the input. Pixels
+// of one output row that see the same taps lie at a constant stride, so the kernels read the image
+// in place; nothing of the size of the kernel area times the image exists. Taps outside the image are
+// left out, and the accumulators then start without their zero-point corrections.
+//
+// A depthwise convolution (as many groups as input and output channels) has kernels of its own
+// (kernels/depthwise.h), which need none of this.
+//
+// Few input channels fold the kernel's width into the tap (`folded`): in a dense image the pixels under a
+// kernel row are contiguous.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dispatch/buffer.h"
+#include "dispatch/context.h"
+#include "dispatch/conv_shape.h"
+#include "dispatch/layer.h"
+#include "dispatch/select.h"
+#include "kernels/depthwise.h"
+#include "kernels/gemm.h"
+
+namespace oct {
+
+// Taps that one kernel call can list; the list is on the stack.
+inline constexpr int64_t kMaxTaps = 1024;
+// Stack that a thread spends on pixels gathered at the borders of an image.
+inline constexpr int64_t kGatherBytes = 48 << 10;
+
+// Output channels [channel, channel + n), all of one group.
+struct ConvPanel {
+  int64_t channel, group;
+  int n;
+  const KernelRow* row;
+  const GemmCode* code;
+  size_t b_offset;     // into packed_b
+  int64_t tap_bytes;   // of one tap in the panel
+  size_t column;       // into the per-column arrays
+};
+
+// A depthwise kernel as a candidate.
+struct DepthwiseCandidate {
+  const KernelRow* row;
+  std::string rejected;  // why it cannot be used, or ""
+  double cycles_per_pixel = 0;
+};
+
+}  // namespace oct
+
+struct oct_qconv {
+  const oct_context* context = nullptr;
+  oct::ConvShape shape;
+  oct::Layer layer;
+  oct::Selection selection;  // for the columns of one group
+  std::vector<oct::DepthwiseCandidate> depthwise_candidates;  // empty if it is no depthwise convolution
+  std::unique_ptr<oct::Depthwise> depthwise;                  // set: it does all the work
+  const oct::KernelRow* row = nullptr;                        // the main kernel
+  bool folded = false;
+  int64_t tap_k = 0, tap_count = 0;
+  uint8_t a_shift = 0;
+  int shifted_zero_point = 0;  // of A as the kernels see it
+  double cycles_per_pixel = 0;
+  std::vector<std::unique_ptr<oct::GemmCode>> codes;
+  std::vector<oct::ConvPanel> panels;
+  oct::Buffer packed_b;
+  size_t columns = 0;
+  std::vector<int32_t> bias;      // per column; where accumulators start without any tap
+  std::vector<int32_t> init;      // per column; with all taps
+  std::vector<int32_t> tap_term;  // [tap][column]: subtracted for each tap; empty if all are zero
+  std::vector<float> mult, bias_f32;
+  oct::EpilogueParams params;
+
+  const oct::Layout& layout() const { return selection.best().layout; }
+};
+
+namespace oct {
+
+// Which depthwise kernels may serve the plan's problem, whose weights are [channel][tap]; none if the
+// convolution is not depthwise.
+std::vector<DepthwiseCandidate> depthwise_candidates(const oct_qconv& plan, const UsableIsas& isas,
+                                                     const int8_t* w);
+DepthwiseShape depthwise_shape(const ConvShape& shape);
+
+oct_status create_conv(const oct_context& context, const oct_qconv_desc& desc, oct_qconv** plan);
+
+// Checks `args` and runs.
+oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args);
+
+std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in);
+
+// The caller's per-axis values with absent axes in front (size 1).
+std::array<int64_t, 3> full_rank(const oct_qconv& plan, const int64_t* values);
+
+}  // namespace oct

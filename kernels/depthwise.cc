@@ -1,0 +1,140 @@
+#include "kernels/depthwise.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "kernels/depthwise_pack.h"
+
+namespace oct {
+namespace {
+
+constexpr int kQuarters = kDepthwiseQuarters;
+
+// The strip shares L1 with the input it is gathered from and the weights: 16 KiB were slower.
+constexpr int64_t kStripBytes = 12 << 10;
+// It grows for the sake of many outputs at once, within a bound, and for a few in any case.
+constexpr int64_t kMaxStripBytes = 28 << 10;
+constexpr int64_t kManyOutputs = 12, kFewOutputs = 4;
+// Dots beyond this many make more code than the caches of decoded instructions hold.
+constexpr size_t kMaxDots = 96;
+
+DepthwiseTaps taps_for(const KernelRow& row, const DepthwiseShape& shape, int outputs) {
+  return pack_taps(outputs, shape.vertical, shape.horizontal, depthwise_dot_cost(row));
+}
+
+// Channels of the widest block.
+int widest(const KernelRow& row, int64_t channels) {
+  return depthwise_width(row, static_cast<int>(std::min<int64_t>(channels, row.nr)));
+}
+
+int64_t strip_positions(int width, const DepthwiseTaps& taps) {
+  const int64_t bytes = static_cast<int64_t>(taps.streams.size()) * kQuarters * width;
+  const int64_t most = std::max(kMaxStripBytes / bytes, taps.reach() + kFewOutputs);
+  return std::max(kStripBytes / bytes, std::min(taps.reach() + kManyOutputs, most));
+}
+
+// An odd number of cache lines: planes then do not compete for the same sets.
+int64_t plane_bytes_for(int64_t positions, int width) {
+  return ((positions * width + 63) / 64 | 1) * 64;
+}
+
+// A vector of several pixels may read past the last position.
+int64_t strip_bytes(size_t streams, int64_t plane_bytes) {
+  return static_cast<int64_t>(streams) * kQuarters * plane_bytes + 64;
+}
+
+std::string cache_key(const KernelRow& row, const DepthwiseShape& shape, const DepthwiseSpec& s) {
+  const EpilogueSpec& e = s.epilogue;
+  std::string key = row.name;
+  for (int64_t field :
+       {int64_t{s.n}, s.plane_bytes, int64_t{s.a_shift}, int64_t{s.outputs},
+        int64_t{shape.vertical.kernel}, int64_t{shape.vertical.stride},
+        int64_t{shape.vertical.dilation}, int64_t{shape.horizontal.kernel},
+        int64_t{shape.horizontal.stride}, int64_t{shape.horizontal.dilation},
+        static_cast<int64_t>(e.c_type), int64_t{e.bias_f32}, int64_t{e.saturating},
+        int64_t{e.clamp_lo}, int64_t{e.clamp_hi}, int64_t{e.zero_point}})
+    key += ' ' + std::to_string(field);
+  return key;
+}
+
+}  // namespace
+
+bool Depthwise::fits(const KernelRow& row, const DepthwiseShape& shape) {
+  int64_t bytes = 0;
+  for (int outputs = 1; outputs <= kMaxOutputRows; ++outputs) {
+    const DepthwiseTaps taps = taps_for(row, shape, outputs);
+    if (taps.dots.size() > kMaxDots || taps.streams.size() > kMaxDepthwiseStreams) return false;
+    const int width = widest(row, shape.channels);
+    const int64_t plane = plane_bytes_for(strip_positions(width, taps), width);
+    // Whole blocks and a narrower one, each with a strip of its own.
+    bytes = std::max(bytes, 2 * strip_bytes(taps.streams.size(), plane));
+  }
+  return bytes <= static_cast<int64_t>(kMaxDepthwiseScratch);
+}
+
+bool Depthwise::pairs_safe(const KernelRow& row, const DepthwiseShape& shape,
+                           const int8_t* weights) {
+  const int size = shape.vertical.kernel * shape.horizontal.kernel;
+  const auto safe = [&](const int8_t* kernel, int tap0, int tap1) {
+    const int w0 = tap0 < 0 ? 0 : kernel[tap0], w1 = tap1 < 0 ? 0 : kernel[tap1];
+    return std::max(w0, 0) + std::max(w1, 0) <= 128 && std::min(w0, 0) + std::min(w1, 0) >= -128;
+  };
+  for (int outputs = 1; outputs <= kMaxOutputRows; ++outputs)
+    for (const TapDot& dot : taps_for(row, shape, outputs).dots)
+      for (int r = 0; r < outputs; ++r)
+        for (size_t i = 0; i < kSources; i += 2)
+          for (int64_t c = 0; c < shape.channels; ++c)
+            if (!safe(weights + c * size, dot.taps[r][i], dot.taps[r][i + 1])) return false;
+  return true;
+}
+
+DepthwiseCost Depthwise::cost(const KernelRow& row, const DepthwiseShape& shape) {
+  const DepthwiseTaps taps = taps_for(row, shape, kMaxOutputRows);
+  return {static_cast<double>(taps.dot_count() * kQuarters * depthwise_dot_cost(row)) /
+              kMaxOutputRows,
+          static_cast<double>(taps.streams.size()) / kMaxOutputRows};
+}
+
+Depthwise::Depthwise(CodeCache& cache, const KernelRow& row, const DepthwiseDesc& desc)
+    : row_(row), shape_(desc.shape), a_zero_point_(desc.a_zero_point), a_shift_(desc.a_shift),
+      element_bytes_(dtype_bytes(desc.epilogue.c_type)), params_(*desc.params) {
+  assert(fits(row, shape_));
+  for (int i = 0; i < kMaxOutputRows; ++i) taps_[i] = taps_for(row, shape_, i + 1);
+  positions_ = INT64_MAX;
+  for (const DepthwiseTaps& taps : taps_)
+    positions_ = std::min(positions_, strip_positions(widest(row, shape_.channels), taps));
+  const int64_t whole = shape_.channels / row.nr;
+  const int rest = static_cast<int>(shape_.channels % row.nr);
+  if (whole > 0) add_form(cache, row.nr, desc.epilogue);
+  if (rest > 0) add_form(cache, rest, desc.epilogue);
+  for (int64_t i = 0; i < whole; ++i) blocks_.push_back({i * row.nr, 0, {}, 0, 0, 0});
+  if (rest > 0)
+    blocks_.push_back({whole * row.nr, static_cast<int>(forms_.size()) - 1, {}, 0, 0, 0});
+  Packer(*this, desc).pack();
+  std::memset(padding_.bytes, a_zero_point_, sizeof padding_.bytes);
+}
+
+void Depthwise::add_form(CodeCache& cache, int n, const EpilogueSpec& epilogue) {
+  Form f{};
+  f.n = n;
+  f.width = depthwise_width(row_, n);
+  f.plane_bytes = plane_bytes_for(positions_, f.width);
+  f.strip = scratch_bytes_;
+  size_t streams = 0;
+  for (int i = 0; i < kMaxOutputRows; ++i) {
+    const DepthwiseSpec spec{n, f.plane_bytes, a_shift_ != 0, i + 1, epilogue};
+    f.code[i] = cache.get(cache_key(row_, shape_, spec), [&] {
+      Assembler as;
+      emit_depthwise(as, row_, spec, taps_[i]);
+      return as.finish(row_.name);
+    });
+    f.run[i] = reinterpret_cast<DepthwiseFn>(f.code[i]->entry(0));
+    f.runs[i] = tap_runs(row_, spec, taps_[i]);
+    streams = std::max(streams, taps_[i].streams.size());
+  }
+  scratch_bytes_ += static_cast<size_t>(strip_bytes(streams, f.plane_bytes));
+  forms_.push_back(std::move(f));
+}
+
+}  // namespace oct

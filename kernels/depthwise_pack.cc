@@ -1,0 +1,112 @@
+#include "kernels/depthwise_pack.h"
+
+#include <cstring>
+#include <utility>
+
+namespace oct {
+namespace {
+
+constexpr int kQuarters = kDepthwiseQuarters;
+constexpr int kLaneChannels = 16;  // channels in a 128-bit lane of bytes
+
+}  // namespace
+
+Depthwise::Packer::Packer(Depthwise& d, const DepthwiseDesc& desc)
+    : d_(d), desc_(desc), lanes_(d.row_.lanes), words_(depthwise_weight_vectors(d.row_)),
+      taps_(d.shape_.vertical.kernel * d.shape_.horizontal.kernel) {}
+
+void Depthwise::Packer::pack() {
+  size_t bytes = 0;
+  for (Block& b : d_.blocks_) {
+    const auto place = [&](size_t size) { return std::exchange(bytes, bytes + (size + 63) / 64 * 64); };
+    const auto channels = static_cast<size_t>(kQuarters * lanes_) * 4;
+    for (int i = 0; i < kMaxOutputRows; ++i) b.weights[i] = place(weight_bytes(i));
+    b.init = place(channels);
+    b.mult = place(channels);
+    b.bias = place(channels);
+  }
+  d_.packed_.resize(bytes / sizeof(Line));
+  for (const Block& b : d_.blocks_) {
+    for (int i = 0; i < kMaxOutputRows; ++i) pack_weights(b, i);
+    pack_channels(b);
+  }
+}
+
+size_t Depthwise::Packer::weight_bytes(int variant) const {
+  return static_cast<size_t>(d_.taps_[variant].dot_count() * kQuarters * words_ * lanes_) * 4;
+}
+
+// Which channel of the block lane `lane` of quarter q works on, or -1 for none; and the same for
+// vectors of channels in memory order.
+int Depthwise::Packer::channel_in_lanes(const Form& f, int q, int lane) const {
+  const int channel = (lane / 4 * kLaneChannels + 4 * q + lane % 4) % f.width;
+  return channel < f.n ? channel : -1;
+}
+int Depthwise::Packer::channel_in_order(const Form& f, int vector, int lane) const {
+  const int channel = (vector * lanes_ + lane) % f.width;
+  return channel < f.n ? channel : -1;
+}
+
+void Depthwise::Packer::pack_weights(const Block& b, int variant) {
+  const DepthwiseTaps& taps = d_.taps_[variant];
+  uint8_t* to = d_.packed_[0].bytes + b.weights[variant];
+  for (const TapRun& run : form(b).runs[variant])
+    for (int q = 0; q < kQuarters; ++q)
+      for (int i = 0; i < run.count; ++i) {
+        const TapDot& dot = taps.dots[static_cast<size_t>(run.first + i)];
+        for (int r = 0; r < taps.outputs; ++r) {
+          if (!dot.used[r]) continue;
+          pack_vectors(b, q, dot.taps[r], to);
+          to += words_ * lanes_ * 4;
+        }
+      }
+}
+
+// The weights of one dot. As bytes: four to a lane. As s16: the odd sources, then the even ones.
+void Depthwise::Packer::pack_vectors(const Block& b, int q, const std::array<int, kSources>& taps,
+                                     uint8_t* to) const {
+  for (int lane = 0; lane < lanes_; ++lane) {
+    const int channel = channel_in_lanes(form(b), q, lane);
+    if (channel < 0) continue;
+    const int8_t* const kernel = desc_.weights + (b.channel + channel) * taps_;
+    for (int i = 0; i < kSources; ++i) {
+      const int tap = taps[static_cast<size_t>(i)];
+      const int16_t weight = tap < 0 ? int16_t{0} : int16_t{kernel[tap]};
+      if (words_ == 1) {
+        to[4 * lane + i] = static_cast<uint8_t>(weight);
+      } else {
+        const int vector = i % 2 == 1 ? 0 : lanes_;
+        std::memcpy(to + 4 * (vector + lane) + i / 2 * 2, &weight, sizeof weight);
+      }
+    }
+  }
+}
+
+// Sums start at the bias minus zero point times the sum of weights.
+int32_t Depthwise::Packer::init_of(int64_t channel) const {
+  uint32_t sum = 0;
+  for (int t = 0; t < taps_; ++t)
+    sum += static_cast<uint32_t>(int32_t{desc_.weights[channel * taps_ + t]});
+  const auto zero_point = static_cast<uint8_t>(desc_.a_zero_point + desc_.a_shift);
+  const uint32_t bias = desc_.bias_s32 ? static_cast<uint32_t>(desc_.bias_s32[channel]) : 0;
+  return static_cast<int32_t>(bias - zero_point * sum);
+}
+
+void Depthwise::Packer::pack_channels(const Block& b) {
+  const bool bytes_out = is_int8(desc_.epilogue.c_type);
+  const auto array = [&](size_t offset) { return d_.packed_[0].bytes + offset; };
+  auto* init = reinterpret_cast<int32_t*>(array(b.init));
+  auto* mult = reinterpret_cast<float*>(array(b.mult));
+  auto* bias = reinterpret_cast<float*>(array(b.bias));
+  for (int v = 0; v < kQuarters; ++v)
+    for (int lane = 0; lane < lanes_; ++lane) {
+      const int at = v * lanes_ + lane;
+      const int in = channel_in_lanes(form(b), v, lane);
+      const int out = bytes_out ? in : channel_in_order(form(b), v, lane);
+      if (in >= 0) init[at] = init_of(b.channel + in);
+      if (out >= 0 && desc_.mult) mult[at] = desc_.mult[b.channel + out];
+      if (out >= 0 && desc_.bias_f32) bias[at] = desc_.bias_f32[b.channel + out];
+    }
+}
+
+}  // namespace oct

@@ -1,0 +1,42 @@
+// A random convolution with the memory it points to, for tests of the C API.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "octavo/octavo.h"
+#include "tests/support.h"
+
+namespace oct::test {
+
+struct ConvLimits {
+  int64_t kernel = 5, stride = 3, dilation = 3;
+  bool depthwise = false;
+};
+
+struct ConvCase {
+  oct_qconv_desc desc = OCT_QCONV_DESC_INIT;
+  int64_t batch = 1, in[OCT_MAX_SPATIAL] = {}, out[OCT_MAX_SPATIAL] = {};
+  std::vector<int8_t> w;         // as desc.w_layout says
+  std::vector<int8_t> w_ohwi;    // [out_channels][taps][in_channels / groups]
+  std::vector<uint8_t> a, x;     // dense; x is empty without add_type
+  std::vector<float> scales, bias_f32;
+  std::vector<int32_t> bias_s32;
+
+  int64_t taps() const;
+  int64_t in_pixels() const;
+  int64_t out_pixels() const;
+  size_t c_bytes() const;
+  std::vector<uint8_t> expected() const;  // dense C by the reference
+  std::string text() const;               // for failures, with the seed
+
+  ConvCase() = default;
+  ConvCase(ConvCase&&) = default;
+};
+
+// Anything legal but for the output size, which may be empty: `out` is then 0.
+ConvCase draw_conv(Rng& rng, const ConvLimits& limits = {});
+
+}  // namespace oct::test
