@@ -23,15 +23,19 @@ Buffer::Buffer(size_t bytes) {
     data_ = static_cast<uint8_t*>(::operator new(bytes, kAlign));
     return;
   }
-  const size_t slack = bytes >= kHugePage ? kHugePage : 0;
-  if (__builtin_add_overflow(bytes, slack, &mapped_)) throw std::bad_alloc();
+  // With huge pages: room to start on a boundary, and to the end of a last page that is half full.
+  const bool huge = bytes >= kHugePage / 2;
+  const size_t last = bytes % kHugePage;
+  const size_t used = huge && last >= kHugePage / 2 ? bytes - last + kHugePage : bytes;
+  if (used < bytes || __builtin_add_overflow(used, huge ? kHugePage : 0, &mapped_))
+    throw std::bad_alloc();
   void* p = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw std::bad_alloc();
   mapping_ = p;
   auto address = reinterpret_cast<uintptr_t>(p);
-  if (slack) address = (address + kHugePage - 1) / kHugePage * kHugePage;
+  if (huge) address = (address + kHugePage - 1) / kHugePage * kHugePage;
   data_ = reinterpret_cast<uint8_t*>(address);
-  if (slack) madvise(data_, bytes, MADV_HUGEPAGE);
+  if (huge) madvise(data_, used, MADV_HUGEPAGE);
   madvise(data_, bytes, kPopulateWrite);
 }
 

@@ -117,8 +117,8 @@ class ConvBuilder {
     plan_.init.resize(plan_.columns);
     if (plan_.shifted_zero_point != 0)
       plan_.tap_term.resize(plan_.columns * static_cast<size_t>(plan_.tap_count));
-    if (!layer_.mult.empty()) plan_.mult.resize(plan_.columns);
-    if (!layer_.bias_f32.empty()) plan_.bias_f32.resize(plan_.columns);
+    plan_.mult.resize(plan_.columns);
+    plan_.bias_f32.resize(plan_.columns);
     for (const ConvPanel& panel : plan_.panels) pack_panel(panel);
   }
 

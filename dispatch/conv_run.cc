@@ -29,7 +29,7 @@ struct ConvJob {
   int64_t row_tasks, panel_tasks;
 };
 
-Range part(int64_t count, int64_t parts, int64_t i) {
+IndexRange part(int64_t count, int64_t parts, int64_t i) {
   return {count * i / parts, count * (i + 1) / parts};
 }
 
@@ -44,7 +44,7 @@ struct TapList {
 
 class ConvTask {
  public:
-  ConvTask(const ConvJob& job, Range units, Range panels)
+  ConvTask(const ConvJob& job, IndexRange units, IndexRange panels)
       : job_(job), plan_(job.plan), units_(units), panels_(panels) {
     g_.epilogue = &plan_.params;
     g_.k_groups = plan_.tap_k / kKr;
@@ -79,14 +79,15 @@ class ConvTask {
   }
 
   // All outputs [columns.begin, columns.end) of one output row.
-  void run_row(int64_t row, Range columns) {
+  void run_row(int64_t row, IndexRange columns) {
     const int64_t oh = row % job_.out[1], od = row / job_.out[1] % job_.out[0];
     const int64_t b = row / (job_.out[1] * job_.out[0]);
     const Point d = point_at(0, od), h = point_at(1, oh);
     a_row_ = job_.a.data + b * job_.a.batch + d.q * d.phase->in_step * job_.a.stride[0] +
              h.q * h.phase->in_step * job_.a.stride[1];
     c_row_ = job_.c.data + b * job_.c.batch + od * job_.c.stride[0] + oh * job_.c.stride[1];
-    x_row_ = job_.x.data + b * job_.x.batch + od * job_.x.stride[0] + oh * job_.x.stride[1];
+    if (job_.x.data)
+      x_row_ = job_.x.data + b * job_.x.batch + od * job_.x.stride[0] + oh * job_.x.stride[1];
     for (const AxisPhase& w : plan_.shape.axes[2].phases) {
       const int64_t step = w.out_step, outputs = w.outputs(job_.out[2]);
       int64_t q = std::max<int64_t>(0, (columns.begin - w.out_start + step - 1) / step);
@@ -178,9 +179,9 @@ class ConvTask {
       g_.init = start_of(panel);
       g_.mult = plan_.mult.data() + panel.column;
       g_.bias = plan_.bias_f32.data() + panel.column;
+      const uint8_t* x = x_row_ ? x_row_ + column * job_.x.stride[2] + panel.channel : nullptr;
       call(panel, a + panel.group * plan_.shape.group_in(),
-           c_row_ + column * job_.c.stride[2] + panel.channel * size,
-           x_row_ + column * job_.x.stride[2] + panel.channel, count);
+           c_row_ + column * job_.c.stride[2] + panel.channel * size, x, count);
     }
   }
 
@@ -195,7 +196,7 @@ class ConvTask {
     const int64_t done = split.tall * split.height;
     g_.a = a + done * g_.a_stride_bytes;
     g_.c = c + done * g_.c_stride_bytes;
-    g_.add = x + done * g_.add_stride_bytes;
+    if (x) g_.add = x + done * g_.add_stride_bytes;
     g_.tiles = split.rest;
     panel.code->entry[split.height - 1](&g_);
   }
@@ -218,8 +219,8 @@ class ConvTask {
 
   const ConvJob& job_;
   const oct_qconv& plan_;
-  const Range units_, panels_;
-  Range chunk_{};
+  const IndexRange units_, panels_;
+  IndexRange chunk_{};
   const uint8_t* a_row_ = nullptr;
   uint8_t* c_row_ = nullptr;
   const uint8_t* x_row_ = nullptr;
@@ -233,9 +234,9 @@ class ConvTask {
 void run_depthwise(const ConvJob& job, int64_t i) {
   alignas(64) uint8_t scratch[kMaxDepthwiseScratch];
   const auto& axes = job.plan.shape.axes;
-  const Range pairs = part((job.out[1] + 1) / 2, job.row_tasks, i % job.row_tasks);
-  const Range rows{2 * pairs.begin, std::min(2 * pairs.end, job.out[1])};
-  const Range blocks = part(job.plan.depthwise->blocks(), job.panel_tasks, i / job.row_tasks);
+  const IndexRange pairs = part((job.out[1] + 1) / 2, job.row_tasks, i % job.row_tasks);
+  const IndexRange rows{2 * pairs.begin, std::min(2 * pairs.end, job.out[1])};
+  const IndexRange blocks = part(job.plan.depthwise->blocks(), job.panel_tasks, i / job.row_tasks);
   for (int64_t b = 0; b < job.batch; ++b) {
     const DepthwiseImage image{
         job.a.data + b * job.a.batch, job.in[1], job.in[2], job.a.stride[1], job.a.stride[2],

@@ -57,8 +57,8 @@ class PlanBuilder {
   void pack() {
     plan_.packed_b = Buffer(b_bytes_);
     plan_.init.resize(columns_);
-    if (!p_.mult.empty()) plan_.mult.resize(columns_);
-    if (!p_.bias_f32.empty()) plan_.bias.resize(columns_);
+    plan_.mult.resize(columns_);
+    plan_.bias.resize(columns_);
     for (const Panel& panel : plan_.panels) pack_panel(panel);
   }
 
@@ -126,7 +126,7 @@ void run_block(const Job& job, Range panels, int64_t row0, int64_t rows, const u
     if (split.rest == 0) continue;
     const int64_t done = split.tall * split.height;
     g.a = a + done * a_stride;
-    g.row_init = row_init + done;
+    if (row_init) g.row_init = row_init + done;
     g.c = c + panel.n0 * size + done * g.c_stride_bytes;
     g.tiles = split.rest;
     panel.code->entry[split.height - 1](&g);

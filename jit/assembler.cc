@@ -11,9 +11,9 @@ constexpr int kCalleeSaved[] = {Xbyak::Operand::RBX, Xbyak::Operand::RBP, Xbyak:
 }  // namespace
 
 // Uninitialised on purpose: only the pages that are written get touched.
-Assembler::Assembler() : Assembler(std::unique_ptr<uint8_t[]>(new uint8_t[kCapacity])) {}
+Assembler::Assembler() : Assembler(std::unique_ptr<Line[]>(new Line[kCapacity / sizeof(Line)])) {}
 
-Assembler::Assembler(std::unique_ptr<uint8_t[]> buffer)
+Assembler::Assembler(std::unique_ptr<Line[]> buffer)
     : Xbyak::CodeGenerator(kCapacity, buffer.get()), buffer_(std::move(buffer)) {
   setDefaultJmpNEAR(true);
 }

@@ -57,14 +57,19 @@ class Assembler : public Xbyak::CodeGenerator {
  private:
   static constexpr size_t kCapacity = 1 << 20;
 
-  explicit Assembler(std::unique_ptr<uint8_t[]> buffer);
+  // Aligned as the code's final mapping is, or align() would be off by the difference.
+  struct alignas(64) Line {
+    uint8_t bytes[64];
+  };
+
+  explicit Assembler(std::unique_ptr<Line[]> buffer);
 
   struct Constant {
     std::vector<uint32_t> words;
     Xbyak::Label label;
   };
 
-  std::unique_ptr<uint8_t[]> buffer_;
+  std::unique_ptr<Line[]> buffer_;
   std::vector<size_t> entries_;
   std::vector<std::unique_ptr<Constant>> constants_;
   uint32_t saved_ = 0;

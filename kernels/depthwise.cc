@@ -47,13 +47,12 @@ int64_t strip_bytes(size_t streams, int64_t plane_bytes) {
 std::string cache_key(const KernelRow& row, const DepthwiseShape& shape, const DepthwiseSpec& s) {
   const EpilogueSpec& e = s.epilogue;
   std::string key = row.name;
-  for (int64_t field :
-       {int64_t{s.n}, s.plane_bytes, int64_t{s.a_shift}, int64_t{s.outputs},
-        int64_t{shape.vertical.kernel}, int64_t{shape.vertical.stride},
-        int64_t{shape.vertical.dilation}, int64_t{shape.horizontal.kernel},
-        int64_t{shape.horizontal.stride}, int64_t{shape.horizontal.dilation},
-        static_cast<int64_t>(e.c_type), int64_t{e.bias_f32}, int64_t{e.saturating},
-        int64_t{e.clamp_lo}, int64_t{e.clamp_hi}, int64_t{e.zero_point}})
+  for (int64_t field : {int64_t{s.n}, s.plane_bytes, int64_t{s.a_shift}, int64_t{s.outputs},
+                        int64_t{shape.vertical.kernel}, int64_t{shape.vertical.stride},
+                        int64_t{shape.vertical.dilation}, int64_t{shape.horizontal.kernel},
+                        int64_t{shape.horizontal.stride}, int64_t{shape.horizontal.dilation},
+                        static_cast<int64_t>(e.c_type), int64_t{e.bias_f32}, int64_t{e.saturating},
+                        int64_t{e.clamp_lo}, int64_t{e.clamp_hi}, int64_t{e.zero_point}})
     key += ' ' + std::to_string(field);
   return key;
 }
@@ -64,7 +63,9 @@ bool Depthwise::fits(const KernelRow& row, const DepthwiseShape& shape) {
   int64_t bytes = 0;
   for (int outputs = 1; outputs <= kMaxOutputRows; ++outputs) {
     const DepthwiseTaps taps = taps_for(row, shape, outputs);
-    if (taps.dots.size() > kMaxDots || taps.streams.size() > kMaxDepthwiseStreams) return false;
+    if (taps.dots.size() > kMaxDots || taps.pieces() > kMaxDepthwisePieces ||
+        taps.streams.size() > static_cast<size_t>(kMaxDepthwiseStreams))
+      return false;
     const int width = widest(row, shape.channels);
     const int64_t plane = plane_bytes_for(strip_positions(width, taps), width);
     // Whole blocks and a narrower one, each with a strip of its own.
@@ -91,9 +92,11 @@ bool Depthwise::pairs_safe(const KernelRow& row, const DepthwiseShape& shape,
 
 DepthwiseCost Depthwise::cost(const KernelRow& row, const DepthwiseShape& shape) {
   const DepthwiseTaps taps = taps_for(row, shape, kMaxOutputRows);
-  return {static_cast<double>(taps.dot_count() * kQuarters * depthwise_dot_cost(row)) /
-              kMaxOutputRows,
-          static_cast<double>(taps.streams.size()) / kMaxOutputRows};
+  const DotCost dot = depthwise_dot_cost(row);
+  const auto per_row = [](double x) { return x / kMaxOutputRows; };
+  return {per_row(taps.dot_count() * kQuarters * dot.dot),
+          per_row(static_cast<double>(taps.dots.size()) * kQuarters * dot.load),
+          per_row(static_cast<double>(taps.streams.size()))};
 }
 
 Depthwise::Depthwise(CodeCache& cache, const KernelRow& row, const DepthwiseDesc& desc)

@@ -1,14 +1,14 @@
 // Depthwise convolution: every channel has a kernel of its own.
 //
 //   T[y, x, c] = sum over taps (i, j) of
-//       (A[y * stride - pad_top + i * dilation, x * stride - pad_left + j * dilation, c] - zero point)
+//       (A[y * stride - pad_top + i * dilation, x * stride - pad_left + j * dilation, c] - z)
 //       * W[c, i, j],      followed by the epilogue
 //
-// for channels-last A and C, any kernel size, stride, dilation and padding; no im2col. Work is split
-// into blocks of `nr` channels and pairs of output rows. For each, the input is gathered into the
-// strip, a scratch buffer that stays in L1, with four input rows (or columns) side by side in one
-// 32-bit lane per channel: the streams of kernels/depthwise_taps.h. A dot then makes four
-// multiplications for every lane.
+// with z the zero point of A, for channels-last A and C and any kernel size, stride, dilation and
+// padding, without im2col. Work is split into blocks of `nr` channels and pairs of output rows. For
+// each, the input is gathered into the strip, a scratch buffer that stays in L1, with four input
+// rows (or columns) side by side in one 32-bit lane per channel: the streams of
+// kernels/depthwise_taps.h. A dot then makes four multiplications for every lane.
 //
 //   strip:   stream 0  plane 0 | position 0 | position 1 | ...     `width` bytes each
 //                      plane 1 |  ...                              planes: quarters of the channels
@@ -19,8 +19,8 @@
 // Neighbouring outputs read neighbouring positions whatever the stride. Blocks with fewer than nr
 // channels have narrower positions, and a vector of sums then covers several pixels.
 //
-// Padding is data: positions outside of the image hold the zero point, and sources outside of it are
-// read from a vector of zero points with a step of zero. Nothing outside of A is read.
+// Padding is data: positions outside of the image hold the zero point, and sources outside of it
+// are read from a vector of zero points with a step of zero. Nothing outside of A is read.
 //
 // Packed weights of a block: for each run of dots, quarter, dot and output row that uses it, the
 // vectors of a dot; once for pairs of output rows, once for the odd last row.
@@ -48,13 +48,13 @@ struct DepthwiseShape {
 // Everything a kernel is made of. Arrays have one value per channel; sums wrap modulo 2^32.
 struct DepthwiseDesc {
   DepthwiseShape shape;
-  const int8_t* weights;     // dense [channels][vertical.kernel][horizontal.kernel]
-  uint8_t a_zero_point;      // the byte that padding has in A
-  uint8_t a_shift;           // added to every byte of A, which then is unsigned
+  const int8_t* weights;  // dense [channels][vertical.kernel][horizontal.kernel]
+  uint8_t a_zero_point;   // the byte that padding has in A
+  uint8_t a_shift;        // added to every byte of A, which then is unsigned
   EpilogueSpec epilogue;
-  const int32_t* bias_s32;   // or null
-  const float* mult;         // null for s32 outputs
-  const float* bias_f32;     // with epilogue.bias_f32
+  const int32_t* bias_s32;       // or null
+  const float* mult;             // null for s32 outputs
+  const float* bias_f32;         // with epilogue.bias_f32
   const EpilogueParams* params;  // copied
 };
 
@@ -69,14 +69,15 @@ struct DepthwiseImage {
   int64_t c_row_bytes, c_pixel_bytes;
 };
 
-struct Range {
+struct IndexRange {
   int64_t begin, end;
 };
 
-// What 64 channels of an output pixel cost, but for its epilogue: the cost model's view.
+// What nr channels of an output pixel cost, but for its epilogue: the cost model's view.
 struct DepthwiseCost {
   double dots;     // instructions of dots, on whole vectors
-  double gathers;  // positions gathered, four loads, eight shuffles and four stores each
+  double loads;    // vectors of the strip loaded, and split if need be
+  double gathers;  // positions gathered: four loads, eight shuffles and four stores each
 };
 
 // Immutable once made: any number of threads run it at once, each with scratch of its own.
@@ -99,7 +100,7 @@ class Depthwise {
 
   // Output rows `rows` of channel blocks `blocks`; pairs of rows start at rows.begin. `scratch` is
   // aligned to 64. Allocates nothing.
-  void run(const DepthwiseImage& image, Range rows, Range blocks, void* scratch) const;
+  void run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks, void* scratch) const;
 
  private:
   struct alignas(64) Line {
@@ -127,7 +128,7 @@ class Depthwise {
 
   void add_form(CodeCache& cache, int n, const EpilogueSpec& epilogue);
   void fill_padding(const Chunk& chunk, const Form& form, uint8_t* strip) const;
-  void run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_t y, Range blocks,
+  void run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_t y, IndexRange blocks,
                 uint8_t* strips) const;
   const uint8_t* packed(size_t offset) const { return packed_[0].bytes + offset; }
 

@@ -7,9 +7,10 @@
 //                                   plane q, lane L: channels 16L + 4q .. 16L + 4q + 3
 //                                     | a0 a1 a2 a3 | b0 b1 b2 b3 | c0 .. | d0 .. |
 //
-// A position takes 4 loads, 8 shuffles and 4 stores, for 16, 32 or 64 channels; on Zen 4 the shuffles
-// and the stores limit it: 8 cycles with 512-bit vectors, 4 with smaller ones. Interleaving the next
-// positions in between the dots of the current ones was measured no faster.
+// A position takes 4 loads, 8 shuffles and 4 stores, for 16, 32 or 64 channels; on Zen 4 the
+// shuffles and the stores limit it: 8 cycles with 512-bit vectors, 4 with smaller ones.
+// Interleaving the next positions with the dots of the current ones was measured no faster,
+// prefetching them likewise.
 #pragma once
 
 #include "jit/words.h"
@@ -21,7 +22,11 @@ class DepthwiseGather {
  public:
   DepthwiseGather(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec);
 
-  // Gathers everything that `args` lists. Uses all general registers but `args`, and seven vectors.
+  // Gathers everything that `args` lists. Needs seven vector registers; of the general ones it
+  // keeps `args`, r10 and r11. kUsed: those that the caller has to save.
+  static constexpr uint32_t kUsed = 1u << Xbyak::Operand::RBX | 1u << Xbyak::Operand::RBP |
+                                    1u << Xbyak::Operand::R12 | 1u << Xbyak::Operand::R13 |
+                                    1u << Xbyak::Operand::R14 | 1u << Xbyak::Operand::R15;
   void emit(const Xbyak::Reg64& args, RegisterPool& pool);
 
  private:

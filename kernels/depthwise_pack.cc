@@ -18,7 +18,9 @@ Depthwise::Packer::Packer(Depthwise& d, const DepthwiseDesc& desc)
 void Depthwise::Packer::pack() {
   size_t bytes = 0;
   for (Block& b : d_.blocks_) {
-    const auto place = [&](size_t size) { return std::exchange(bytes, bytes + (size + 63) / 64 * 64); };
+    const auto place = [&](size_t size) {
+      return std::exchange(bytes, bytes + (size + 63) / 64 * 64);
+    };
     const auto channels = static_cast<size_t>(kQuarters * lanes_) * 4;
     for (int i = 0; i < kMaxOutputRows; ++i) b.weights[i] = place(weight_bytes(i));
     b.init = place(channels);

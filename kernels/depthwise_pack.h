@@ -14,7 +14,8 @@ class Depthwise::Packer {
   const Form& form(const Block& b) const { return d_.forms_[static_cast<size_t>(b.form)]; }
   size_t weight_bytes(int variant) const;
   void pack_weights(const Block& b, int variant);
-  void pack_vectors(const Block& b, int q, const std::array<int, kSources>& taps, uint8_t* to) const;
+  void pack_vectors(const Block& b, int q, const std::array<int, kSources>& taps,
+                    uint8_t* to) const;
   void pack_channels(const Block& b);
   int32_t init_of(int64_t channel) const;
   int channel_in_lanes(const Form& f, int q, int lane) const;

@@ -1,5 +1,5 @@
 // The way of a depthwise convolution through an image: columns in chunks that fit the strip, then
-// pairs of output rows, then blocks of channels, so that rows are read once from memory and in order.
+// pairs of output rows, then blocks of channels, so that rows are read from memory in order.
 
 #include <algorithm>
 #include <cstring>
@@ -10,8 +10,6 @@ namespace oct {
 namespace {
 
 constexpr int kQuarters = kDepthwiseQuarters;
-// A stream whose sources lie in different columns leaves the image source by source.
-constexpr int kMaxPieces = static_cast<int>(kMaxDepthwiseStreams) * (2 * kSources - 1);
 // Whole steps of every form: twelve pixels are three vectors of four, or four of three.
 constexpr int64_t kStepPixels = 12;
 
@@ -20,21 +18,22 @@ int64_t ceil_div(int64_t x, int64_t by) { return (x + by - 1) / by; }
 }  // namespace
 
 // A run of output columns for one or two output rows: what has to be gathered for it, but for the
-// image row and the channel. Positions are cut into pieces where a source enters or leaves the image.
+// image row and the channel. Positions are cut into pieces where a source enters or leaves the
+// image.
 struct Depthwise::Chunk {
   struct Piece {
     int stream;
-    int64_t begin, end;             // positions
-    int64_t row[kSources];          // of each source, from that of the first
+    int64_t begin, end;              // positions
+    int64_t row[kSources];           // of each source, from that of the first
     int64_t offset_bytes[kSources];  // of each source at `begin` from the first row's first column
-    bool in_width[kSources];        // whether its column is in the image
+    bool in_width[kSources];         // whether its column is in the image
   };
 
   int64_t x, pixels;
   int outputs, pieces = 0;
-  Piece piece[kMaxPieces];
-  int64_t needed[kMaxDepthwiseStreams];  // positions that outputs read
-  Range inside[kMaxDepthwiseStreams];    // positions with any source in the image
+  Piece piece[kMaxDepthwisePieces];
+  int64_t needed[kMaxDepthwiseStreams];     // positions that outputs read
+  IndexRange inside[kMaxDepthwiseStreams];  // positions with any source in the image
 
   Chunk(const DepthwiseTaps& taps, const Axis& axis, const DepthwiseImage& image, int64_t x,
         int64_t pixels)
@@ -49,7 +48,7 @@ struct Depthwise::Chunk {
  private:
   void split(const std::array<Source, kSources>& sources, int s, int64_t first, int64_t stride,
              const DepthwiseImage& image) {
-    Range in[kSources];
+    IndexRange in[kSources];
     int64_t cuts[2 * kSources];
     inside[s] = {needed[s], 0};
     for (int i = 0; i < kSources; ++i) {
@@ -98,19 +97,20 @@ void Depthwise::fill_padding(const Chunk& chunk, const Form& form, uint8_t* stri
     }
 }
 
-void Depthwise::run(const DepthwiseImage& image, Range rows, Range blocks, void* scratch) const {
+void Depthwise::run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
+                    void* scratch) const {
   uint8_t* const strips = static_cast<uint8_t*>(scratch);
   const int64_t pairs_end = rows.begin + (rows.end - rows.begin) / kMaxOutputRows * kMaxOutputRows;
   for (int outputs = kMaxOutputRows; outputs >= 1; --outputs) {
-    const Range some = outputs == 1 ? Range{pairs_end, rows.end} : Range{rows.begin, pairs_end};
+    const IndexRange some =
+        outputs == 1 ? IndexRange{pairs_end, rows.end} : IndexRange{rows.begin, pairs_end};
     if (some.begin == some.end || blocks.begin == blocks.end) continue;
     const DepthwiseTaps& taps = taps_[outputs - 1];
     const int64_t most = positions_ - taps.reach();
     const int64_t even = ceil_div(image.c_width, ceil_div(image.c_width, most));
     const int64_t pixels = std::min(most, ceil_div(even, kStepPixels) * kStepPixels);
     for (int64_t x = 0; x < image.c_width; x += pixels) {
-      const Chunk chunk(taps, shape_.horizontal, image, x,
-                        std::min(pixels, image.c_width - x));
+      const Chunk chunk(taps, shape_.horizontal, image, x, std::min(pixels, image.c_width - x));
       for (const Form& form : forms_) fill_padding(chunk, form, strips + form.strip);
       for (int64_t y = some.begin; y < some.end; y += outputs)
         run_rows(image, chunk, y, blocks, strips);
@@ -119,14 +119,14 @@ void Depthwise::run(const DepthwiseImage& image, Range rows, Range blocks, void*
 }
 
 // One or two output rows of a chunk, for all blocks.
-void Depthwise::run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_t y, Range blocks,
-                         uint8_t* strips) const {
+void Depthwise::run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_t y,
+                         IndexRange blocks, uint8_t* strips) const {
   const int variant = chunk.outputs - 1;
   const int64_t step = shape_.horizontal.stride * image.a_pixel_bytes;
   const int64_t first_row = y * shape_.vertical.stride - image.pad_top;
   const int64_t first_channel = blocks_[static_cast<size_t>(blocks.begin)].channel;
 
-  DepthwiseStream streams[kMaxPieces];
+  DepthwiseStream streams[kMaxDepthwisePieces];
   const int64_t a_offset = first_row * image.a_row_bytes + first_channel;
   for (int i = 0; i < chunk.pieces; ++i) {
     const Chunk::Piece& piece = chunk.piece[i];

@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <tuple>
 
 namespace oct {
 namespace {
 
 constexpr int kGatherCost = 14;  // of a position, in instructions; fits what was measured
-constexpr int kQuarters = 4;    // dots for one position: a vector each for quarters of the channels
+constexpr int kQuarters = 4;  // dots for one position: a vector each for quarters of the channels
 
 using Rows = std::vector<int>;
 
@@ -115,6 +116,16 @@ int DepthwiseTaps::dot_count() const {
   return count;
 }
 
+int DepthwiseTaps::pieces() const {
+  int count = 0;
+  for (const auto& sources : streams) {
+    std::set<int> columns;
+    for (const Source& source : sources) columns.insert(source.column);
+    count += 2 * static_cast<int>(columns.size()) - 1;
+  }
+  return count;
+}
+
 int DepthwiseTaps::reach(int stream) const {
   int most = 0;
   for (const TapDot& dot : dots)
@@ -128,16 +139,18 @@ int DepthwiseTaps::reach() const {
   return most;
 }
 
-DepthwiseTaps pack_taps(int outputs, const Axis& vertical, const Axis& horizontal, int dot_cost) {
+DepthwiseTaps pack_taps(int outputs, const Axis& vertical, const Axis& horizontal,
+                        const DotCost& cost) {
   DepthwiseTaps best;
   int best_cost = 0;
   for (bool shared : {true, false})
     for (bool squares : {false, true}) {
       DepthwiseTaps taps = TapPacker(outputs, vertical, horizontal, {shared, squares}).pack();
-      const int cost = taps.dot_count() * kQuarters * dot_cost +
-                       static_cast<int>(taps.streams.size()) * kGatherCost;
-      if (!best.dots.empty() && cost >= best_cost) continue;
-      best_cost = cost;
+      const int total = kQuarters * (taps.dot_count() * cost.dot +
+                                     static_cast<int>(taps.dots.size()) * cost.load) +
+                        static_cast<int>(taps.streams.size()) * kGatherCost;
+      if (!best.dots.empty() && total >= best_cost) continue;
+      best_cost = total;
       best = std::move(taps);
     }
   std::sort(best.dots.begin(), best.dots.end(), [](const TapDot& a, const TapDot& b) {

@@ -2,8 +2,8 @@
 //
 // A dot multiplies the four bytes of a 32-bit lane; a lane is one channel, and its bytes are four
 // *sources*: input rows, or columns, or both. A stream is the sequence of such lanes along an image
-// row, `stride` columns apart; a dot reads it at some shift. Weights are zero where an output row has
-// no use for a source:
+// row, `stride` columns apart; a dot reads it at some shift. Weights are zero where an output row
+// has no use for a source:
 //
 //   3x3, stride 1, two output rows: one stream of four rows, three shifts, six dots
 //
@@ -13,11 +13,11 @@
 //   5x5, stride 1, two output rows: what is left of six rows is packed with its right neighbour
 //
 //     sources  r0 r1 r2 r3                shifts 0, 1, 2, 3, 4
-//              r4 r5 r4' r5'              shifts 0, 2, 4, where r4' is one column to the right of r4
+//              r4 r5 r4' r5'              shifts 0, 2, 4; r4' is to the right of r4
 //
-// A stride s has a stream for each remainder of a column modulo s. The output rows share streams made
-// of all their rows, or have streams of their own (3x3, stride 2: r0 r1 r2 and r2 r3 r4); the cheapest
-// of these arrangements is taken.
+// A stride s has a stream for each remainder of a column modulo s. The output rows share streams
+// made of all their rows, or have streams of their own; the cheapest of these arrangements is
+// taken.
 #pragma once
 
 #include <array>
@@ -43,25 +43,35 @@ struct Source {
 
 // One dot of every output row that has a use for it.
 struct TapDot {
-  int stream, shift;                       // shift in positions of the stream
+  int stream, shift;  // shift in positions of the stream
   bool used[kMaxOutputRows];
   // Per output row and source: row * columns of the kernel + column, or -1.
   std::array<int, kSources> taps[kMaxOutputRows];
 };
 
-inline constexpr size_t kMaxDepthwiseStreams = 24;
+// What one call of a kernel can be given.
+inline constexpr int kMaxDepthwiseStreams = 24, kMaxDepthwisePieces = 64;
 
 struct DepthwiseTaps {
   int outputs = 0;                                    // output rows
   std::vector<std::array<Source, kSources>> streams;  // unused sources repeat another
   std::vector<TapDot> dots;                           // by stream, then shift
 
-  int dot_count() const;              // of all output rows
-  int reach(int stream) const;        // largest shift
+  int dot_count() const;  // of all output rows
+  // Pieces that the edges of an image cut the streams into, at most: a stream whose sources lie in
+  // different columns leaves the image source by source.
+  int pieces() const;
+  int reach(int stream) const;  // largest shift
   int reach() const;
 };
 
-// The taps of `outputs` neighbouring output rows. dot_cost: instructions of a dot.
-DepthwiseTaps pack_taps(int outputs, const Axis& vertical, const Axis& horizontal, int dot_cost);
+// Instructions that depend on how dots are formed: of a dot, and to load what it multiplies.
+struct DotCost {
+  int dot, load;
+};
+
+// The taps of `outputs` neighbouring output rows.
+DepthwiseTaps pack_taps(int outputs, const Axis& vertical, const Axis& horizontal,
+                        const DotCost& cost);
 
 }  // namespace oct

@@ -1,7 +1,8 @@
 // One block of n channels by one or two output rows; kernels/depthwise.h has the picture around it.
 //
-// First all streams are gathered (kernels/depthwise_gather.h). Then a step makes a tile of x vectors of
-// pixels by 1 or 2 output rows by 4 quarters q of the channels, until the pixels are used up:
+// First all streams are gathered (kernels/depthwise_gather.h). Then a step makes a tile of x
+// vectors of pixels by 1 or 2 output rows by 4 quarters q of the channels, until the pixels are
+// used up:
 //
 //               | q=0  1  2  3 | q=0 .. 3 | ...       a vector: nr / width neighbouring pixels
 //     row 0     | acc(0,0,q)   | acc(1,0,q)
@@ -10,16 +11,13 @@
 //     for each run of dots at neighbouring shifts and q: load the weights of all of them, then load
 //     each vector of the strip once and add it to every sum that needs it.
 //
-// Packing four sums of quarters into bytes restores the channels' order for nothing; wider outputs
-// transpose their 128-bit lanes first.
-//
 // Registers: 4 * rows * x sums + weights of a run + a vector of the strip + temporaries of a dot:
 // 24 + 6 + 1 of 32 with vpdpbusd. With 16 registers x is 1 for two rows and weights are memory
 // operands: 8 + 2 + 2.
 //
 // What limits it, 3x3 stride 1 on Zen 4 and 512-bit vectors, for 64 channels of two outputs: 24
-// vpdpbusd and 8 multiplications on two 256-bit pipes, 32 cycles, which 6 packs and zero points share
-// in part; beside about 20 loads, one per cycle. Measured: 36, and 8 for gathering.
+// vpdpbusd and 8 multiplications on two 256-bit pipes, 32 cycles, which 6 packs and zero points
+// share in part; beside about 20 loads, one per cycle. Measured: 36, and 8 for gathering.
 
 #include "kernels/depthwise_vector.h"
 
@@ -28,10 +26,10 @@
 #include <bit>
 #include <cassert>
 #include <cstddef>
-#include <functional>
 
 #include "jit/words.h"
 #include "kernels/depthwise_gather.h"
+#include "kernels/depthwise_store.h"
 
 namespace oct {
 namespace {
@@ -41,11 +39,8 @@ using Xbyak::Label;
 using Xbyak::Operand;
 using Xbyak::Reg64;
 using Xbyak::Xmm;
-using Xbyak::Ymm;
-using Xbyak::Zmm;
 
 constexpr int kQuarters = kDepthwiseQuarters;
-
 constexpr int kMaxRun = 3;  // dots in a run: the weights of more leave room for fewer pixels
 
 Dot dot_of(const KernelRow& row) {
@@ -75,15 +70,15 @@ class DepthwiseEmitter {
   DepthwiseEmitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
                    const DepthwiseTaps& taps)
       : as(as), spec(spec), row(row), taps(taps), words(make_words(as, row.isa, dot_of(row))),
-        w(*words), pool(vector_registers(row.isa)), width(depthwise_width(row, spec.n)),
-        pixels(vector_pixels(row, spec)), bytes_out(is_int8(spec.epilogue.c_type)),
+        w(*words), pool(vector_registers(row.isa)), store(as, row, spec, w, pool),
+        width(depthwise_width(row, spec.n)), pixels(vector_pixels(row, spec)),
         runs(tap_runs(row, spec, taps)) {
     assert(spec.outputs >= 1 && spec.outputs <= row.mr && spec.n <= row.nr);
     if (w.shape.constant) constant = fixed.emplace_back(pool.take()).index();
   }
 
   void emit() {
-    as.enter(kUsedGprs);
+    as.enter(1u << Operand::RBP | DepthwiseStore::kUsed | DepthwiseGather::kUsed);
     DepthwiseGather(as, row, spec).emit(rArgs, pool);
     load_args();
     int longest = 1;
@@ -101,8 +96,7 @@ class DepthwiseEmitter {
   Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
 
   void load_args() {
-    if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
-      w.announce_partial(bytes);
+    store.load_args(rArgs);
     if (w.shape.constant) as.vmovups(w.reg(constant), as.constant({w.shape.constant}));
     as.mov(rStrip, arg(offsetof(DepthwiseArgs, strip)));
     as.mov(rC[0], arg(offsetof(DepthwiseArgs, c)));
@@ -110,14 +104,9 @@ class DepthwiseEmitter {
       as.mov(rC[1], arg(offsetof(DepthwiseArgs, c_row_bytes)));
       as.add(rC[1], rC[0]);
     }
-    as.mov(rPixel, arg(offsetof(DepthwiseArgs, c_pixel_bytes)));
-    as.lea(rPixel3, as.ptr[rPixel + rPixel * 2]);
     as.mov(rPixels, arg(offsetof(DepthwiseArgs, pixels)));
     as.mov(rWeights, arg(offsetof(DepthwiseArgs, weights)));
     as.mov(rInit, arg(offsetof(DepthwiseArgs, init)));
-    as.mov(rMult, arg(offsetof(DepthwiseArgs, mult)));
-    as.mov(rBias, arg(offsetof(DepthwiseArgs, bias)));
-    as.mov(rParams, arg(offsetof(DepthwiseArgs, epilogue)));
   }
 
   // ---- steps ----
@@ -129,12 +118,7 @@ class DepthwiseEmitter {
     as.align(32);
     as.L(top);
     make_sums(x);
-    load_mult();
-    for (int i = 0; i < x; ++i) {
-      for (int r = 0; r < spec.outputs; ++r) store_vector(i, r, nullptr);
-      for (int r = 0; r < spec.outputs; ++r) as.lea(rC[r], as.ptr[rC[r] + rPixel * pixels]);
-    }
-    end_step();
+    store_sums(x, nullptr);
     as.add(rStrip, x * w.bytes());
     as.sub(rPixels, x * pixels);
     as.cmp(rPixels, x * pixels);
@@ -148,13 +132,7 @@ class DepthwiseEmitter {
     as.test(rPixels, rPixels);
     as.jz(none);
     make_sums(1);
-    load_mult();
-    for (int r = 0; r < spec.outputs; ++r) {
-      Label end;
-      store_vector(0, r, &end);
-      as.L(end);
-    }
-    end_step();
+    store_sums(1, &rPixels);
     as.L(none);
   }
 
@@ -175,151 +153,57 @@ class DepthwiseEmitter {
   int run_quarter(int x, const TapRun& run, int q, int weights) {
     std::vector<RegisterPool::Role> scope;
     const auto take = [&] { return w.reg(scope.emplace_back(pool.take()).index()); };
-    const bool held = many_registers(row) && x > 1;
     const TapDot* const dots = &taps.dots[static_cast<size_t>(run.first)];
-    // Weights of each dot and output row: registers, or memory.
-    std::vector<Xmm> in_register;
-    std::vector<Address> in_memory;
-    std::vector<const Operand*> operands;
+    // Of each dot and output row: in registers if they serve several vectors, or in memory.
+    std::vector<std::unique_ptr<Operand>> operands;
     for (int t = 0; t < run.count; ++t)
       for (int r = 0; r < spec.outputs; ++r)
         for (int word = 0; word < w.shape.b_words; ++word) {
-          in_memory.push_back(as.ptr[rWeights + weights]);
+          const Address memory = as.ptr[rWeights + weights];
+          operands.push_back(std::make_unique<Address>(memory));
           if (!dots[t].used[r]) continue;
           weights += w.bytes();
-          if (held) as.vmovups(in_register.emplace_back(take()), in_memory.back());
+          if (!many_registers(row) || x == 1) continue;
+          operands.back() = std::make_unique<Xmm>(take());
+          as.vmovups(static_cast<const Xmm&>(*operands.back()), memory);
         }
-    const Xmm* next = in_register.data();
-    for (int t = 0, i = 0; t < run.count; ++t)
-      for (int r = 0; r < spec.outputs; ++r)
-        for (int word = 0; word < w.shape.b_words; ++word, ++i)
-          operands.push_back(held && dots[t].used[r] ? static_cast<const Operand*>(next++)
-                                                     : &in_memory[static_cast<size_t>(i)]);
+    std::vector<const Operand*> b;
+    for (const auto& operand : operands) b.push_back(operand.get());
 
     std::vector<Xmm> a, temporaries;
     for (int i = 0; i < w.shape.a_words; ++i) a.push_back(take());
     for (int i = 0; i < w.shape.temporaries; ++i) temporaries.push_back(take());
-    const int64_t plane = (dots[0].stream * kQuarters + q) * spec.plane_bytes;
+    const int64_t strip =
+        (dots[0].stream * kQuarters + q) * spec.plane_bytes + dots[0].shift * width;
     for (int c = 0; c < x + run.count - 1; ++c) {
-      as.vmovups(a[0], as.ptr[rStrip + static_cast<size_t>(plane + dots[0].shift * width +
-                                                           c * w.bytes())]);
+      as.vmovups(a[0], as.ptr[rStrip + static_cast<size_t>(strip + c * w.bytes())]);
       w.prepare_a(a.data(), w.reg(constant));
       for (int t = std::max(0, c - x + 1); t <= std::min(c, run.count - 1); ++t)
         for (int r = 0; r < spec.outputs; ++r)
           if (dots[t].used[r])
             w.dot(acc(c - t, r, q), a.data(),
-                  &operands[static_cast<size_t>((t * spec.outputs + r) * w.shape.b_words)],
+                  &b[static_cast<size_t>((t * spec.outputs + r) * w.shape.b_words)],
                   temporaries.data(), w.reg(constant), false);
     }
     return weights;
   }
 
-  void load_mult() {
-    if (!many_registers(row) || spec.epilogue.c_type == DType::kS32) return;
-    for (int j = 0; j < kQuarters; ++j) {
-      mult.push_back(w.reg(mult_roles.emplace_back(pool.take()).index()));
-      as.vmovups(mult.back(), as.ptr[rMult + j * w.bytes()]);
-    }
-  }
-
-  void end_step() {
-    sums.clear();
-    mult.clear();
-    mult_roles.clear();
-  }
-
-  // ---- outputs ----
-  // The epilogue and stores of one vector of pixels; with `end`, only the first rPixels of them.
-  void store_vector(int x, int r, Label* end) {
-    const std::array<Xmm, kQuarters> v{acc(x, r, 0), acc(x, r, 1), acc(x, r, 2), acc(x, r, 3)};
-    if (!bytes_out) memory_order(v);
-    const EpilogueRow epilogue{w, pool, spec.epilogue, spec.n, rC[r], rMult, rBias, rParams,
-                               mult.empty() ? nullptr : mult.data()};
-    emit_epilogue_values(as, epilogue, v.data(), kQuarters);
-    for (int p = 0; p < pixels; ++p) {
-      if (end && p > 0) {
-        as.cmp(rPixels, p);
-        as.jle(*end);
+  // All vectors of a step; with `count`, only so many pixels of its one vector.
+  void store_sums(int x, const Reg64* count) {
+    store.begin_step();
+    for (int i = 0; i < x; ++i)
+      for (int r = 0; r < spec.outputs; ++r) {
+        store.vector({acc(i, r, 0), acc(i, r, 1), acc(i, r, 2), acc(i, r, 3)}, rC[r], count);
+        store.next_vector(rC[r]);
       }
-      bytes_out ? store_bytes(v[0], p, r) : store_wide(v.data(), p, r);
-    }
+    store.end_step();
+    sums.clear();
   }
 
-  // Pixel p of the vector that rC[r] points at.
-  Address pixel(int r, int p, int offset) const {
-    switch (p) {
-      case 0: return as.ptr[rC[r] + offset];
-      case 1: return as.ptr[rC[r] + rPixel + offset];
-      case 2: return as.ptr[rC[r] + rPixel * 2 + offset];
-      default: return as.ptr[rC[r] + rPixel3 + offset];
-    }
-  }
-
-  void store_bytes(const Xmm& v, int p, int r) {
-    if (pixels == 1) return w.store_part(pixel(r, p, 0), v, spec.n);
-    const auto role = pool.take();
-    const Xmm t = w.reg(role.index());
-    extract_pixel(t, v, p);
-    w.store_part(pixel(r, p, 0), t, spec.n);
-  }
-
-  void extract_pixel(const Xmm& t, const Xmm& v, int p) {
-    const int i = t.getIdx();
-    if (p == 0)
-      as.vmovaps(t, v);
-    else if (row.isa < Isa::kAvx512bw)
-      as.vextracti128(Xmm(i), Ymm(v.getIdx()), 1);
-    else if (width == 32)
-      as.vextracti64x4(Ymm(i), Zmm(v.getIdx()), static_cast<uint8_t>(p));
-    else
-      as.vextracti32x4(Xmm(i), Zmm(v.getIdx()), static_cast<uint8_t>(p));
-  }
-
-  // The vectors that hold pixel p's channels.
-  void store_wide(const Xmm* v, int p, int r) {
-    const int size = static_cast<int>(dtype_bytes(spec.epilogue.c_type));
-    for (int channel = 0; channel < spec.n; channel += w.lanes()) {
-      const int j = (p * width + channel) / w.lanes();
-      const int count = std::min(w.lanes(), spec.n - channel);
-      w.store_part(pixel(r, p, channel * size), v[j], count * size);
-    }
-  }
-
-  // From quarters to channels in order: 128-bit lane L of quarter q becomes the q-th of vector L.
-  void memory_order(const std::array<Xmm, kQuarters>& v) {
-    std::vector<RegisterPool::Role> scope;
-    const auto take = [&] { return scope.emplace_back(pool.take()).index(); };
-    if (row.isa >= Isa::kAvx512bw) {
-      const auto z = [&](int i) { return Zmm(v[static_cast<size_t>(i)].getIdx()); };
-      const Zmm low01(take()), low23(take()), high01(take()), high23(take());
-      as.vshufi32x4(low01, z(0), z(1), 0x44);
-      as.vshufi32x4(low23, z(2), z(3), 0x44);
-      as.vshufi32x4(high01, z(0), z(1), 0xee);
-      as.vshufi32x4(high23, z(2), z(3), 0xee);
-      as.vshufi32x4(z(0), low01, low23, 0x88);
-      as.vshufi32x4(z(1), low01, low23, 0xdd);
-      as.vshufi32x4(z(2), high01, high23, 0x88);
-      as.vshufi32x4(z(3), high01, high23, 0xdd);
-    } else {
-      const auto y = [&](int i) { return Ymm(v[static_cast<size_t>(i)].getIdx()); };
-      const Ymm low01(take()), high01(take());
-      as.vperm2i128(low01, y(0), y(1), 0x20);
-      as.vperm2i128(high01, y(0), y(1), 0x31);
-      as.vperm2i128(y(1), y(2), y(3), 0x20);
-      as.vperm2i128(y(3), y(2), y(3), 0x31);
-      as.vmovaps(y(0), low01);
-      as.vmovaps(y(2), high01);
-    }
-  }
-
-  // ---- general registers, once all streams are gathered ----
-  const Reg64 rArgs{Operand::RDI}, rStrip{Operand::RSI}, rPixel{Operand::R11},
-      rPixel3{Operand::RBX}, rPixels{Operand::RBP}, rWeights{Operand::RDX}, rInit{Operand::RCX},
-      rMult{Operand::R13}, rBias{Operand::R14}, rParams{Operand::R15};
+  // ---- general registers, once all streams are gathered, beside the store's ----
+  const Reg64 rArgs{Operand::RDI}, rStrip{Operand::RSI}, rPixels{Operand::RBP},
+      rWeights{Operand::RDX}, rInit{Operand::RCX};
   const Reg64 rC[kMaxOutputRows]{Reg64(Operand::R9), Reg64(Operand::R10)};
-  static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |
-                                        1u << Operand::R12 | 1u << Operand::R13 |
-                                        1u << Operand::R14 | 1u << Operand::R15;
 
   Assembler& as;
   const DepthwiseSpec& spec;
@@ -328,11 +212,10 @@ class DepthwiseEmitter {
   std::unique_ptr<Words> words;
   Words& w;
   RegisterPool pool;
-  const int width, pixels;  // of a position; in a vector
-  const bool bytes_out;
+  DepthwiseStore store;
+  const int width, pixels;  // channels of a position; pixels of a vector
   const std::vector<TapRun> runs;
-  std::vector<RegisterPool::Role> fixed, sums, mult_roles;
-  std::vector<Xmm> mult;
+  std::vector<RegisterPool::Role> fixed, sums;
   int constant = 0;
 };
 
@@ -342,9 +225,10 @@ int depthwise_width(const KernelRow& row, int n) {
   return std::min(row.nr, static_cast<int>(std::bit_ceil(static_cast<unsigned>(std::max(n, 16)))));
 }
 
-int depthwise_dot_cost(const KernelRow& row) {
+DotCost depthwise_dot_cost(const KernelRow& row) {
   const DotShape dot = dot_shape(dot_of(row));
-  return dot.multiplies + dot.adds;
+  const int split = dot.a_words > dot.a_loads ? dot.a_words : 0;  // of bytes into s16
+  return {dot.multiplies + dot.adds, dot.a_loads + split};
 }
 
 int depthwise_weight_vectors(const KernelRow& row) { return dot_shape(dot_of(row)).b_words; }

@@ -23,8 +23,8 @@ struct DepthwiseSpec {
 // nr / width neighbouring output pixels.
 int depthwise_width(const KernelRow& row, int n);
 
-// Instructions of a dot, and vectors of packed weights that it takes.
-int depthwise_dot_cost(const KernelRow& row);
+// What a dot costs, and vectors of packed weights that it takes.
+DotCost depthwise_dot_cost(const KernelRow& row);
 int depthwise_weight_vectors(const KernelRow& row);
 
 inline constexpr int kDepthwiseQuarters = 4;  // planes of a stream: a quarter of the channels each
@@ -48,16 +48,16 @@ struct DepthwiseStream {
 // One call: `pixels` pixels of each output row.
 struct DepthwiseArgs {
   const DepthwiseStream *streams, *streams_end;  // any number
-  uint32_t a_shift;          // the byte to add, in all four bytes
-  const uint8_t* strip;      // the first position of the first plane
-  const void* weights;       // packed: kernels/depthwise.h
-  const int32_t* init;       // where sums start; in the lanes' order
-  const float* mult;         // lanes' order for 8-bit outputs, memory order for others
-  const float* bias;         // likewise; only with bias_f32
+  uint32_t a_shift;                              // the byte to add, in all four bytes
+  const uint8_t* strip;                          // the first position of the first plane
+  const void* weights;                           // packed: kernels/depthwise.h
+  const int32_t* init;                           // where sums start; in the lanes' order
+  const float* mult;  // lanes' order for 8-bit outputs, memory order for others
+  const float* bias;  // likewise; only with bias_f32
   const EpilogueParams* epilogue;
-  uint8_t* c;                // first output row, first pixel, first channel of the block
+  uint8_t* c;  // first output row, first pixel, first channel of the block
   int64_t c_row_bytes, c_pixel_bytes;
-  int64_t pixels;            // >= 1
+  int64_t pixels;  // >= 1
 };
 
 using DepthwiseFn = void (*)(const DepthwiseArgs*);

@@ -62,7 +62,9 @@ class RowEmitter {
     for (int j = 0; j < nv; ++j) as.vcvtdq2ps(acc[j], acc[j]);
     for (int j = 0; j < nv; ++j) {
       const Xbyak::Address memory = as.ptr[r.mult + j * w.bytes()];
-      as.vmulps(acc[j], acc[j], r.held_mult ? static_cast<const Xbyak::Operand&>(r.held_mult[j]) : memory);
+      const Xbyak::Operand& mult =
+          r.held_mult ? static_cast<const Xbyak::Operand&>(r.held_mult[j]) : memory;
+      as.vmulps(acc[j], acc[j], mult);
     }
     if (spec.bias_f32)
       for (int j = 0; j < nv; ++j) as.vaddps(acc[j], acc[j], as.ptr[r.bias + j * w.bytes()]);

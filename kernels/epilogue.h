@@ -70,14 +70,14 @@ struct EpilogueRow {
   const EpilogueSpec& spec;
   int n;
   Xbyak::Reg64 to, mult, bias, params;
-  const Xbyak::Xmm* held_mult = nullptr;  // mult's vectors, if the generator keeps them in registers
+  const Xbyak::Xmm* held_mult = nullptr;  // mult's vectors, if they are kept in registers
   Xbyak::Reg64 add{};  // the row of X, with add_type
 };
 void emit_epilogue_row(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv);
 
 // All but the stores, for generators whose columns lie elsewhere. 8-bit outputs end up in acc[0],
-// every 128-bit lane holding four elements of acc[0], four of acc[1], and so on; others stay in their
-// vector, bf16 in its low half.
+// every 128-bit lane holding four elements of acc[0], four of acc[1], and so on; others stay in
+// their vector, bf16 in its low half.
 void emit_epilogue_values(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv);
 
 // The one byte count of a partial store in such a row, or 0 (Words::announce_partial).

@@ -35,7 +35,8 @@ using Xbyak::Reg64;
 using Xbyak::RegExp;
 using Xbyak::Xmm;
 
-constexpr int kUnroll = 4;       // K groups per iteration of the main loop
+constexpr int kMaxUnroll = 4;    // K groups per iteration of the main loop
+constexpr int kManyDots = 12;    // in a group: then two groups hide the loop's own instructions
 constexpr int kDotsPerCycle = 2; // at most: what splitting K must hide the latency of
 constexpr int kRowsPerBase = 5;   // rows reached from one base: 0, 1, 2, 3 and 4 strides away
 constexpr int kMaxBases = (kMaxMr + kRowsPerBase - 1) / kRowsPerBase;
@@ -64,7 +65,7 @@ Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
   b.fits = used(1, made_in_registers ? b.b_held : 0) <= registers;
   while (b.b_held > 0 && used(1, b.b_held) > registers) --b.b_held;
   const int chains = kDotsPerCycle * dot.latency;
-  while (dot.latency > 1 && b.split < kUnroll && m * nv * b.split < chains &&
+  while (dot.latency > 1 && b.split < kMaxUnroll && m * nv * b.split < chains &&
          used(2 * b.split, b.b_held) <= registers)
     b.split *= 2;
   return b;
@@ -191,13 +192,13 @@ class GemmEmitter {
 
   void k_loop() {
     as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
-    as.shr(rK, std::countr_zero(unsigned{kUnroll}));
+    as.shr(rK, std::countr_zero(static_cast<unsigned>(unroll)));
     as.loop_if_any(rK, [&] {
-      for (int u = 0; u < kUnroll; ++u) group(u, u % budget.split, std::nullopt);
-      advance(kUnroll);
+      for (int u = 0; u < unroll; ++u) group(u, u % budget.split, std::nullopt);
+      advance(unroll);
     });
     as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
-    as.and_(rK, kUnroll - 1);
+    as.and_(rK, unroll - 1);
     as.loop_if_any(rK, [&] {
       group(0, 0, std::nullopt);
       advance(1);
@@ -327,6 +328,7 @@ class GemmEmitter {
   const DotShape& dot = w.shape;
   RegisterPool pool;
   const Budget budget;
+  const int unroll = m * nv >= kManyDots ? 2 : kMaxUnroll;
   std::vector<RegisterPool::Role> roles;  // held for the whole function
   std::vector<int> acc_regs, constant_reg, shift_reg;
 };

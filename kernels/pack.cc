@@ -47,6 +47,22 @@ __m128i any_block(const BView& b, int64_t k, int64_t n, int64_t n_end) {
   return whole ? whole_block(b, k, n) : edge_block(b, k, n, n_end);
 }
 
+// Four blocks side by side from K rows: sixteen columns of each row in one load.
+struct FourBlocks {
+  __m128i block[4];
+};
+FourBlocks blocks_from_rows(const BView& b, int64_t k, int64_t n) {
+  const auto row = [&](int64_t i) {
+    return _mm_loadu_si128(
+        reinterpret_cast<const __m128i*>(b.data + (k + i) * b.stride_bytes + n));
+  };
+  const __m128i r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
+  const __m128i lo01 = _mm_unpacklo_epi8(r0, r1), hi01 = _mm_unpackhi_epi8(r0, r1);
+  const __m128i lo23 = _mm_unpacklo_epi8(r2, r3), hi23 = _mm_unpackhi_epi8(r2, r3);
+  return {{_mm_unpacklo_epi16(lo01, lo23), _mm_unpackhi_epi16(lo01, lo23),
+           _mm_unpacklo_epi16(hi01, hi23), _mm_unpackhi_epi16(hi01, hi23)}};
+}
+
 struct Halves {
   __m128i even, odd;  // w[0] w[2] and w[1] w[3] of each column, as s16
 };
@@ -69,11 +85,18 @@ class PanelPacker {
     BlockSums acc[kMaxNr / kBlockColumns];
     const int blocks = width_ / kBlockColumns;
     if (b_.layout == BLayout::kKN) {  // walk along the caller's rows
-      for (int64_t g = 0; g < groups_; ++g)
-        for (int c = 0; c < blocks; ++c) pack_block(g, c, acc[c]);
+      for (int64_t g = 0; g < groups_; ++g) {
+        int c = 0;
+        if ((g + 1) * kKr <= b_.k)
+          for (; (c + 4) * kBlockColumns <= n_; c += 4) {
+            const FourBlocks four = blocks_from_rows(b_, g * kKr, n0_ + c * kBlockColumns);
+            for (int i = 0; i < 4; ++i) put(g, c + i, four.block[i], acc[c + i]);
+          }
+        for (; c < blocks; ++c) put(g, c, block_at(g, c), acc[c]);
+      }
     } else {
       for (int c = 0; c < blocks; ++c)
-        for (int64_t g = 0; g < groups_; ++g) pack_block(g, c, acc[c]);
+        for (int64_t g = 0; g < groups_; ++g) put(g, c, block_at(g, c), acc[c]);
     }
     for (int i = 0; i < n_; ++i) {
       const BlockSums& a = acc[i / kBlockColumns];
@@ -88,8 +111,11 @@ class PanelPacker {
     return lanes[i];
   }
 
-  void pack_block(int64_t g, int c, BlockSums& acc) {
-    const __m128i block = any_block(b_, g * kKr, n0_ + c * kBlockColumns, n0_ + n_);
+  __m128i block_at(int64_t g, int c) const {
+    return any_block(b_, g * kKr, n0_ + c * kBlockColumns, n0_ + n_);
+  }
+
+  void put(int64_t g, int c, __m128i block, BlockSums& acc) {
     const auto [even, odd] = halves(block);
     const __m128i ones = _mm_set1_epi16(1);
     acc.sum = _mm_add_epi32(acc.sum, _mm_madd_epi16(_mm_add_epi16(even, odd), ones));

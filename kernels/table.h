@@ -2,8 +2,8 @@
 // logs and perf maps follow.
 //
 // A GEMM row computes an m x n block of C, 1 <= m <= mr, 1 <= n <= nr, over the whole of K; code
-// is generated per GemmSpec (columns, tail of K, epilogue) with one entry point for every m. A depthwise
-// row computes mr output rows of nr channels, kr taps to a dot (kernels/depthwise.h).
+// is generated per GemmSpec (columns, tail of K, epilogue) with one entry point for every m. A
+// depthwise row computes mr output rows of nr channels, kr taps to a dot (kernels/depthwise.h).
 #pragma once
 
 #include <cstdint>

@@ -112,8 +112,8 @@ class Call {
     const int bound = c_.input.safe_weights ? 64 : 127;
     weights_.resize(static_cast<size_t>(channels_ * taps()));
     for (size_t i = 0; i < weights_.size(); ++i)
-      weights_[i] = static_cast<int8_t>(
-          fill_value(rng_, fill, c_.input.safe_weights ? -64 : -128, bound, static_cast<int64_t>(i)));
+      weights_[i] = static_cast<int8_t>(fill_value(rng_, fill, c_.input.safe_weights ? -64 : -128,
+                                                   bound, static_cast<int64_t>(i)));
     fills_ = std::string("W ") + fill_name(fill);
   }
 
@@ -169,23 +169,27 @@ class Call {
   }
 
   DepthwiseDesc desc() const {
-    return {c_.shape, weights_.data(), static_cast<uint8_t>(a_zero_point_),
-            static_cast<uint8_t>(c_.input.shift), output_.spec,
+    return {c_.shape,
+            weights_.data(),
+            static_cast<uint8_t>(a_zero_point_),
+            static_cast<uint8_t>(c_.input.shift),
+            output_.spec,
             c_.output.bias == DType::kS32 ? bias_s32_.data() : nullptr,
             c_.output.c_type == DType::kS32 ? nullptr : mult_.data(),
-            c_.output.bias == DType::kF32 ? bias_f32_.data() : nullptr, &params_};
+            c_.output.bias == DType::kF32 ? bias_f32_.data() : nullptr,
+            &params_};
   }
 
   // Everything at once, or cut into ranges of rows and blocks as threads do.
   void run_in_parts() {
-    const DepthwiseImage image{in_.data, c_.height, c_.width, in_.row_bytes, in_.pixel_bytes,
-                               c_.pad_top, c_.pad_left, out_.data, c_.out_height(), c_.out_width(),
-                               out_.row_bytes, out_.pixel_bytes};
+    const DepthwiseImage image{in_.data,        c_.height,      c_.width,       in_.row_bytes,
+                               in_.pixel_bytes, c_.pad_top,     c_.pad_left,    out_.data,
+                               c_.out_height(), c_.out_width(), out_.row_bytes, out_.pixel_bytes};
     const bool whole = rng_.one_in(2);
     const int64_t row = whole ? c_.out_height() : rng_.between(0, c_.out_height());
     const int64_t block = whole ? kernel_->blocks() : rng_.between(0, kernel_->blocks());
-    for (const Range rows : {Range{0, row}, Range{row, c_.out_height()}})
-      for (const Range blocks : {Range{0, block}, Range{block, kernel_->blocks()}}) {
+    for (const IndexRange rows : {IndexRange{0, row}, IndexRange{row, c_.out_height()}})
+      for (const IndexRange blocks : {IndexRange{0, block}, IndexRange{block, kernel_->blocks()}}) {
         rng_.fill_bytes(scratch_, kernel_->scratch_bytes());
         kernel_->run(image, rows, blocks, scratch_);
       }

@@ -13,7 +13,7 @@ namespace oct::test {
 
 struct DepthwiseCase {
   DepthwiseShape shape;
-  int64_t height = 1, width = 1;          // of the image
+  int64_t height = 1, width = 1;  // of the image
   int64_t pad_top = 0, pad_bottom = 0, pad_left = 0, pad_right = 0;
   OutputCase output;
   InputCase input;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -55,6 +56,7 @@ TEST(CodeCache, GeneratesOnceWhenEightThreadsAsk) {
       for (int key = 0; key < kKeys; ++key) {
         const auto code = cache.get(std::to_string(key), [&] {
           ++generated;
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));  // others come meanwhile
           return returning(key);
         });
         const std::lock_guard lock(mutex);
@@ -169,4 +171,16 @@ TEST(GemmCode, LiesInPagesThatAreNeverWritableAndExecutable) {
 }
 
 }  // namespace
+// What generators align stays aligned where the code runs.
+TEST(GemmCode, EntriesKeepTheirAlignment) {
+  CodeCache cache;
+  for (const KernelRow& row : kernels_of("gemm")) {
+    GemmSpec spec;
+    spec.n = row.nr;
+    const GemmCode code = gemm_code(cache, row, spec);
+    for (int m = 1; m <= row.mr; ++m)
+      EXPECT_EQ(reinterpret_cast<uintptr_t>(code.entry[m]) % 64, 0u) << row.name << " m " << m;
+  }
+}
+
 }  // namespace oct

@@ -12,7 +12,7 @@ namespace oct::test {
 namespace {
 
 constexpr int64_t kMaxElements = 1 << 17;
-constexpr int64_t kChannels[] = {1,  2,  3,  5,  8,  12, 15, 16, 17, 24, 31, 32,  33,  40,
+constexpr int64_t kChannels[] = {1,  2,  3,  5,  8,  12, 15, 16, 17, 24, 31,  32,  33,  40,
                                  48, 49, 56, 63, 64, 65, 72, 80, 96, 97, 120, 130, 144, 200};
 
 class DepthwiseKernels : public testing::TestWithParam<const KernelRow*> {
@@ -37,8 +37,8 @@ class DepthwiseKernels : public testing::TestWithParam<const KernelRow*> {
   void draw_image(DepthwiseCase& c) {
     const int64_t most_pixels = std::min<int64_t>(2000, kMaxElements / 8 / c.shape.channels);
     do {
-      c.width = rng.one_in(4) ? rng.between(1, std::min<int64_t>(90, most_pixels))
-                              : rng.between(1, 24);
+      c.width =
+          rng.one_in(4) ? rng.between(1, std::min<int64_t>(90, most_pixels)) : rng.between(1, 24);
       c.height = rng.between(1, std::clamp<int64_t>(most_pixels / c.width, 1, 20));
       draw_pads(c.shape.vertical, c.pad_top, c.pad_bottom);
       draw_pads(c.shape.horizontal, c.pad_left, c.pad_right);

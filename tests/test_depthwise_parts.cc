@@ -14,8 +14,8 @@ namespace oct::test {
 namespace {
 
 // Every tap of every output row is multiplied exactly once, with the element that belongs to it.
-void expect_complete(int outputs, const Axis& v, const Axis& h, int dot_cost) {
-  const DepthwiseTaps taps = pack_taps(outputs, v, h, dot_cost);
+void expect_complete(int outputs, const Axis& v, const Axis& h, const DotCost& cost) {
+  const DepthwiseTaps taps = pack_taps(outputs, v, h, cost);
   ASSERT_EQ(taps.outputs, outputs);
   for (int r = 0; r < outputs; ++r) {
     std::set<int> seen;
@@ -39,20 +39,20 @@ TEST(DepthwiseTaps, AreComplete) {
       for (int stride = 1; stride <= 4; ++stride)
         for (int dilation = 1; dilation <= 4; ++dilation)
           for (int outputs = 1; outputs <= kMaxOutputRows; ++outputs)
-            for (int dot_cost : {1, 3, 4}) {
+            for (const DotCost cost : {DotCost{1, 1}, {3, 1}, {4, 3}}) {
               SCOPED_TRACE(testing::Message() << "kernel " << kernel << "x" << width << " stride "
                                               << stride << " dilation " << dilation);
               expect_complete(outputs, {kernel, stride, dilation}, {width, 5 - stride, dilation},
-                              dot_cost);
+                              cost);
             }
 }
 
 TEST(DepthwiseTaps, SmallKernelsAreDense) {
-  EXPECT_EQ(pack_taps(2, {3, 1, 1}, {3, 1, 1}, 1).dot_count(), 6);
-  EXPECT_EQ(pack_taps(2, {3, 1, 1}, {3, 1, 1}, 1).streams.size(), 1u);
-  EXPECT_EQ(pack_taps(2, {3, 2, 1}, {3, 2, 1}, 1).streams.size(), 3u);
-  EXPECT_EQ(pack_taps(2, {5, 1, 1}, {5, 1, 1}, 1).dot_count(), 16);
-  EXPECT_EQ(pack_taps(1, {1, 1, 1}, {31, 1, 1}, 1).dot_count(), 8);
+  EXPECT_EQ(pack_taps(2, {3, 1, 1}, {3, 1, 1}, {1, 1}).dot_count(), 6);
+  EXPECT_EQ(pack_taps(2, {3, 1, 1}, {3, 1, 1}, {1, 1}).streams.size(), 1u);
+  EXPECT_EQ(pack_taps(2, {3, 2, 1}, {3, 2, 1}, {1, 1}).streams.size(), 3u);
+  EXPECT_EQ(pack_taps(2, {5, 1, 1}, {5, 1, 1}, {1, 1}).dot_count(), 16);
+  EXPECT_EQ(pack_taps(1, {1, 1, 1}, {31, 1, 1}, {1, 1}).dot_count(), 8);
 }
 
 TEST(DepthwiseTaps, PairsAreProvenSafe) {
@@ -80,7 +80,7 @@ TEST(DepthwiseCode, FollowsTheAbi) {
         DepthwiseSpec spec{n, 1024, true, outputs, {}};
         spec.epilogue.c_type = output.c_type;
         spec.epilogue.bias_f32 = output.bias == DType::kF32;
-        const DepthwiseTaps taps = pack_taps(outputs, {3, 1, 1}, {3, 1, 1}, 1);
+        const DepthwiseTaps taps = pack_taps(outputs, {3, 1, 1}, {3, 1, 1}, {1, 1});
         Assembler as;
         emit_depthwise(as, row, spec, taps);
         const auto code = as.finish("abi");
@@ -89,8 +89,8 @@ TEST(DepthwiseCode, FollowsTheAbi) {
         alignas(64) static EpilogueParams params;
         std::memset(&params, 0, sizeof params);
         std::memset(memory, 0, sizeof memory);
-        const DepthwiseStream stream{{memory, memory, memory, memory}, {64, 64, 64, 64},
-                                     memory + 4096, 7};
+        const DepthwiseStream stream{
+            {memory, memory, memory, memory}, {64, 64, 64, 64}, memory + 4096, 7};
         DepthwiseArgs args{};
         args.streams = &stream;
         args.streams_end = &stream + 1;

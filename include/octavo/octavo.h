@@ -1,4 +1,4 @@
-/* Octavo: exact INT8 matrix multiplication for x86-64 CPUs.
+/* Octavo: exact INT8 matrix multiplication and convolution for x86-64 CPUs.
  *
  * The library is used through *plans*. A plan fixes everything that does not
  * change between calls (weights, scales, zero points, output type), packs the
@@ -126,8 +126,9 @@ typedef struct oct_context_desc {
   oct_isa max_isa;
   /* How many threads a run may use, the calling one included: 1 (the default) never
    * starts a thread; 0 means one per core the process may run on. At most 1024.
-   * Without `parallel_for` the context owns a pool of threads - 1 workers. While one
-   * run uses the pool, concurrent runs go on in their calling threads. */
+   * Without `parallel_for` the context owns a pool of threads - 1 workers (pthreadpool, whose
+   * creation does not return where the system has no threads to give). While one run uses the
+   * pool, concurrent runs go on in their calling threads. */
   int32_t threads;
   /* The caller's pool: called with `pool` and at most `threads` tasks (which must then
    * not be 0). NULL: the context's own. */
@@ -184,9 +185,9 @@ enum {
  *     CLAMP, then stored as f32, rounded to bf16, or for u8/s8
  *     C = rne(clamp(y * fl(1 / c_scale))) + c_zero_point
  *   C s32: C = T + bias_s32[n], scales unused (f32 bias, RELU, CLAMP refused).
- * rne rounds to nearest, ties to even; clamp keeps the result within the type's range,
- * narrowed by RELU and CLAMP (whose bounds are quantised as clamp(rne(x / c_scale) +
- * c_zero_point)). */
+ * rne rounds to nearest, ties to even; clamp keeps the result within the type's range. In the
+ * first form RELU and CLAMP narrow that range, by bounds quantised as clamp(rne(x / c_scale) +
+ * c_zero_point); in the second they act on y alone. T + bias_s32 wraps modulo 2^32. */
 typedef struct oct_qgemm_desc {
   size_t struct_size;
   int64_t n, k;   /* 1 .. 2^31 - 1 each */
@@ -228,8 +229,9 @@ typedef struct oct_qgemm oct_qgemm;
 /* Creates a plan: checks `desc`, selects kernels, finds or generates their code, packs B. The
  * caller's arrays are not referenced afterwards.
  * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_UNSUPPORTED (the forced kernel cannot
- * do this problem, with the reason), OCT_OUT_OF_MEMORY, OCT_INTERNAL. K beyond the bound at
- * which T may leave int32 (for u8 A: 65793) is OCT_INVALID_ARGUMENT without ALLOW_WRAP.
+ * do this problem, with the reason), OCT_OUT_OF_MEMORY, OCT_INTERNAL. K beyond
+ * (2^31 - 1) / (128 * max |A - a_zero_point|), where T may leave int32 (u8 A with zero point 0:
+ * 65793), is OCT_INVALID_ARGUMENT without ALLOW_WRAP.
  * The caller owns *plan and ends it with oct_qgemm_destroy. Thread-safe. */
 OCT_API oct_status oct_qgemm_create(oct_context *context, const oct_qgemm_desc *desc,
                                     oct_qgemm **plan);
