@@ -80,8 +80,7 @@ oct_status oct_describe(const oct_context* context, char* buffer, size_t size, s
 
 oct_status oct_qgemm_create(oct_context* context, const oct_qgemm_desc* desc, oct_qgemm** plan) {
   if (!context || !desc || !plan)
-    return fail(OCT_INVALID_ARGUMENT, "%s is null",
-                !context ? "context" : !desc ? "desc" : "plan");
+    return fail(OCT_INVALID_ARGUMENT, "%s is null", !context ? "context" : !desc ? "desc" : "plan");
   if (oct_status s = check_struct("oct_qgemm_desc", desc->struct_size, sizeof *desc)) return s;
   return oct::create_plan(*context, *desc, plan);
 }
@@ -107,8 +106,7 @@ oct_status oct_qgemm_explain(const oct_qgemm* plan, int64_t m, char* buffer, siz
 
 oct_status oct_qconv_create(oct_context* context, const oct_qconv_desc* desc, oct_qconv** plan) {
   if (!context || !desc || !plan)
-    return fail(OCT_INVALID_ARGUMENT, "%s is null",
-                !context ? "context" : !desc ? "desc" : "plan");
+    return fail(OCT_INVALID_ARGUMENT, "%s is null", !context ? "context" : !desc ? "desc" : "plan");
   if (oct_status s = check_struct("oct_qconv_desc", desc->struct_size, sizeof *desc)) return s;
   return oct::create_conv(*context, *desc, plan);
 }
@@ -119,7 +117,9 @@ oct_status oct_qconv_output_size(const oct_qconv* plan, const int64_t in_size[OC
                                  int64_t out_size[OCT_MAX_SPATIAL]) {
   if (!plan || !in_size || !out_size)
     return fail(OCT_INVALID_ARGUMENT, "%s is null",
-                !plan ? "plan" : !in_size ? "in_size" : "out_size");
+                !plan      ? "plan"
+                : !in_size ? "in_size"
+                           : "out_size");
   std::array<int64_t, 3> out;
   if (oct_status s = oct::output_size(plan->shape, oct::full_rank(*plan, in_size), &out)) return s;
   std::copy(out.end() - plan->shape.rank, out.end(), out_size);
@@ -134,13 +134,13 @@ oct_status oct_qconv_run(const oct_qconv* plan, const oct_qconv_args* args) {
 
 oct_status oct_qconv_explain(const oct_qconv* plan, const int64_t in_size[OCT_MAX_SPATIAL],
                              char* buffer, size_t size, size_t* needed) {
-  if (!plan || !in_size)
-    return fail(OCT_INVALID_ARGUMENT, "%s is null", plan ? "in_size" : "plan");
+  if (!plan || !in_size) return fail(OCT_INVALID_ARGUMENT, "%s is null", plan ? "in_size" : "plan");
   if (oct_status s = check_buffer(buffer, size, needed)) return s;
   const std::array<int64_t, 3> in = oct::full_rank(*plan, in_size);
   std::array<int64_t, 3> out;
   if (oct_status s = oct::output_size(plan->shape, in, &out)) return s;
-  return oct::guarded([&] { return copy_text(oct::explain_conv(*plan, in), buffer, size, needed); });
+  return oct::guarded(
+      [&] { return copy_text(oct::explain_conv(*plan, in), buffer, size, needed); });
 }
 
 }  // extern "C"

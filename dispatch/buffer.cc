@@ -47,8 +47,7 @@ Buffer::~Buffer() {
 }
 
 Buffer::Buffer(Buffer&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)),
-      mapping_(std::exchange(other.mapping_, nullptr)),
+    : data_(std::exchange(other.data_, nullptr)), mapping_(std::exchange(other.mapping_, nullptr)),
       mapped_(other.mapped_) {}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {

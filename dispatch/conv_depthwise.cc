@@ -27,8 +27,8 @@ std::string reason_against(const KernelRow& row, const oct_qconv& plan, const Us
   if (layer.epilogue.add_type != DType::kNone) return "a second tensor is added";
   if (!small(shape.axes[1]) || !small(shape.axes[2]) ||
       !Depthwise::fits(row, depthwise_shape(shape)))
-    return "its rows of input exceed the stack buffer of " +
-           std::to_string(kMaxDepthwiseScratch) + " bytes";
+    return "its rows of input exceed the stack buffer of " + std::to_string(kMaxDepthwiseScratch) +
+           " bytes";
   if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
     if (!layer.forced && isas[Isa::kAvx512Vnni])
       return "the proof that pairs of weights are safe was not tried beside avx512vnni";
@@ -39,8 +39,8 @@ std::string reason_against(const KernelRow& row, const oct_qconv& plan, const Us
   return "";
 }
 
-// A gathered position takes four loads, eight shuffles and four stores; an epilogue five instructions
-// a vector of sums, of which there are four, and three packs.
+// A gathered position takes four loads, eight shuffles and four stores; an epilogue five
+// instructions a vector of sums, of which there are four, and three packs.
 double cycles_per_pixel(const KernelRow& row, const ConvShape& shape) {
   constexpr double kGather = 16, kEpilogue = 4 * 5 + 3;
   const DepthwiseCost cost = Depthwise::cost(row, depthwise_shape(shape));
@@ -53,7 +53,8 @@ double cycles_per_pixel(const KernelRow& row, const ConvShape& shape) {
 
 DepthwiseShape depthwise_shape(const ConvShape& shape) {
   const auto axis = [](const ConvAxis& a) {
-    return Axis{static_cast<int>(a.kernel), static_cast<int>(a.stride), static_cast<int>(a.dilation)};
+    return Axis{static_cast<int>(a.kernel), static_cast<int>(a.stride),
+                static_cast<int>(a.dilation)};
   };
   return {shape.in_channels, axis(shape.axes[1]), axis(shape.axes[2])};
 }

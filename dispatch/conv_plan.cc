@@ -17,17 +17,23 @@ static_assert(OCT_QCONV_ALLOW_WRAP == static_cast<int>(OCT_QGEMM_ALLOW_WRAP) &&
               OCT_QCONV_RELU == static_cast<int>(OCT_QGEMM_RELU) &&
               OCT_QCONV_CLAMP == static_cast<int>(OCT_QGEMM_CLAMP));
 
-constexpr int64_t kMaxPhases = 64;  // of one axis: the stride of a transposed convolution
+constexpr int64_t kMaxPhases = 64;      // of one axis: the stride of a transposed convolution
 constexpr int64_t kDefaultPixels = 28;  // of an output row, when no size is hinted
 constexpr int64_t kCacheLine = 64;
 
 LayerDesc layer_of(const oct_qconv_desc& d, const ConvShape& shape) {
-  return {"w_scales", "w_scale_count", "out_channels",
-          d.flags & ~uint32_t{OCT_QCONV_TRANSPOSED}, d.out_channels,
-          shape.taps() * shape.group_in(), d.a_type, d.a_zero_point, d.a_scale, d.a_min, d.a_max,
-          d.w_scales, d.w_scale_count, d.bias_type, d.bias, d.add_type, d.add_scale,
-          d.add_zero_point, d.c_type, d.c_scale, d.c_zero_point, d.clamp_min, d.clamp_max,
-          d.kernel_name};
+  return {"w_scales",      "w_scale_count",
+          "out_channels",  d.flags & ~uint32_t{OCT_QCONV_TRANSPOSED},
+          d.out_channels,  shape.taps() * shape.group_in(),
+          d.a_type,        d.a_zero_point,
+          d.a_scale,       d.a_min,
+          d.a_max,         d.w_scales,
+          d.w_scale_count, d.bias_type,
+          d.bias,          d.add_type,
+          d.add_scale,     d.add_zero_point,
+          d.c_type,        d.c_scale,
+          d.c_zero_point,  d.clamp_min,
+          d.clamp_max,     d.kernel_name};
 }
 
 oct_status check_limits(const oct_qconv_desc& d, const ConvShape& shape) {
@@ -36,17 +42,19 @@ oct_status check_limits(const oct_qconv_desc& d, const ConvShape& shape) {
                 kMaxTaps);
   for (const ConvAxis& axis : shape.axes)
     if (axis.transposed && axis.stride > kMaxPhases)
-      return fail(OCT_UNSUPPORTED, "stride %" PRId64 " of a transposed convolution; at most %" PRId64,
-                  axis.stride, kMaxPhases);
+      return fail(OCT_UNSUPPORTED,
+                  "stride %" PRId64 " of a transposed convolution; at most %" PRId64, axis.stride,
+                  kMaxPhases);
   if (!d.w) return fail(OCT_INVALID_ARGUMENT, "w is null");
   if (d.w_layout != OCT_WEIGHTS_OHWI && d.w_layout != OCT_WEIGHTS_OIHW)
-    return fail(OCT_INVALID_ARGUMENT, "w_layout is %d; it must be OCT_WEIGHTS_OHWI or OCT_WEIGHTS_OIHW",
-                d.w_layout);
+    return fail(OCT_INVALID_ARGUMENT,
+                "w_layout is %d; it must be OCT_WEIGHTS_OHWI or OCT_WEIGHTS_OIHW", d.w_layout);
   return OCT_OK;
 }
 
 // The weights as [out_channels][taps][group_in], copied into `copy` if they are laid out otherwise.
-const int8_t* channels_last(const oct_qconv_desc& d, const ConvShape& s, std::vector<int8_t>* copy) {
+const int8_t* channels_last(const oct_qconv_desc& d, const ConvShape& s,
+                            std::vector<int8_t>* copy) {
   if (d.w_layout == OCT_WEIGHTS_OHWI) return d.w;
   const int64_t taps = s.taps(), in = s.group_in(), out = s.group_out();
   copy->resize(static_cast<size_t>(s.out_channels * taps * in));
@@ -147,8 +155,8 @@ class ConvBuilder {
     int32_t* term = plan_.tap_term.data() + static_cast<size_t>(tap) * plan_.columns + panel.column;
     int32_t* init = plan_.init.data() + panel.column;
     for (int i = 0; i < panel.n; ++i) {
-      const uint32_t v = static_cast<uint32_t>(plan_.shifted_zero_point) *
-                         static_cast<uint32_t>(sums[i].sum);
+      const uint32_t v =
+          static_cast<uint32_t>(plan_.shifted_zero_point) * static_cast<uint32_t>(sums[i].sum);
       term[i] = static_cast<int32_t>(v);
       init[i] = static_cast<int32_t>(static_cast<uint32_t>(init[i]) - v);
     }

@@ -1,15 +1,15 @@
 // The plan behind oct_qconv: a convolution as GEMM over taps.
 //
-// A row of A is an output pixel; K is a list of taps, each `tap_k` contiguous bytes of the input. Pixels
-// of one output row that see the same taps lie at a constant stride, so the kernels read the image
-// in place; nothing of the size of the kernel area times the image exists. Taps outside the image are
-// left out, and the accumulators then start without their zero-point corrections.
+// A row of A is an output pixel; K is a list of taps, each `tap_k` contiguous bytes of the input.
+// Pixels of one output row that see the same taps lie at a constant stride, so the kernels read the
+// image in place; nothing of the size of the kernel area times the image exists. Taps outside the
+// image are left out, and the accumulators then start without their zero-point corrections.
 //
 // A depthwise convolution (as many groups as input and output channels) has kernels of its own
 // (kernels/depthwise.h), which need none of this.
 //
-// Few input channels fold the kernel's width into the tap (`folded`): in a dense image the pixels under a
-// kernel row are contiguous.
+// Few input channels fold the kernel's width into the tap (`folded`): in a dense image the pixels
+// under a kernel row are contiguous.
 #pragma once
 
 #include <memory>
@@ -37,9 +37,9 @@ struct ConvPanel {
   int n;
   const KernelRow* row;
   const GemmCode* code;
-  size_t b_offset;     // into packed_b
-  int64_t tap_bytes;   // of one tap in the panel
-  size_t column;       // into the per-column arrays
+  size_t b_offset;    // into packed_b
+  int64_t tap_bytes;  // of one tap in the panel
+  size_t column;      // into the per-column arrays
 };
 
 // A depthwise kernel as a candidate.
@@ -56,9 +56,10 @@ struct oct_qconv {
   oct::ConvShape shape;
   oct::Layer layer;
   oct::Selection selection;  // for the columns of one group
-  std::vector<oct::DepthwiseCandidate> depthwise_candidates;  // empty if it is no depthwise convolution
-  std::unique_ptr<oct::Depthwise> depthwise;                  // set: it does all the work
-  const oct::KernelRow* row = nullptr;                        // the main kernel
+  std::vector<oct::DepthwiseCandidate>
+      depthwise_candidates;                   // empty if it is no depthwise convolution
+  std::unique_ptr<oct::Depthwise> depthwise;  // set: it does all the work
+  const oct::KernelRow* row = nullptr;        // the main kernel
   bool folded = false;
   int64_t tap_k = 0, tap_count = 0;
   uint8_t a_shift = 0;
@@ -79,8 +80,8 @@ struct oct_qconv {
 
 namespace oct {
 
-// Which depthwise kernels may serve the plan's problem, whose weights are [channel][tap]; none if the
-// convolution is not depthwise.
+// Which depthwise kernels may serve the plan's problem, whose weights are [channel][tap]; none if
+// the convolution is not depthwise.
 std::vector<DepthwiseCandidate> depthwise_candidates(const oct_qconv& plan, const UsableIsas& isas,
                                                      const int8_t* w);
 DepthwiseShape depthwise_shape(const ConvShape& shape);

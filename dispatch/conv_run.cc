@@ -1,5 +1,5 @@
-// Running a convolution plan: tensors are checked and simplified, output rows are shared out, and every
-// kernel call gets the taps that its pixels see.
+// Running a convolution plan: tensors are checked and simplified, output rows are shared out, and
+// every kernel call gets the taps that its pixels see.
 
 #include <algorithm>
 #include <cinttypes>
@@ -8,6 +8,7 @@
 
 #include "dispatch/conv_plan.h"
 #include "dispatch/status.h"
+#include "kernels/index_range.h"
 #include "kernels/pack.h"
 
 namespace oct {
@@ -24,14 +25,10 @@ struct ConvJob {
   int64_t batch;
   std::array<int64_t, 3> in, out;
   Tensor a, c, x;
-  int64_t rows;              // batch * out depth * out height
-  int64_t segments;          // an output row is cut into so many
+  int64_t rows;      // batch * out depth * out height
+  int64_t segments;  // an output row is cut into so many
   int64_t row_tasks, panel_tasks;
 };
-
-IndexRange part(int64_t count, int64_t parts, int64_t i) {
-  return {count * i / parts, count * (i + 1) / parts};
-}
 
 // The taps of one kernel call, and their places in the filter for the corrections.
 struct TapList {
@@ -67,8 +64,8 @@ class ConvTask {
  private:
   struct Point {
     const AxisPhase* phase;
-    int64_t q;     // within the phase
-    AxisRun run;   // the taps it sees
+    int64_t q;    // within the phase
+    AxisRun run;  // the taps it sees
   };
   Point point_at(size_t axis, int64_t o) const {
     const ConvAxis& a = plan_.shape.axes[axis];
@@ -130,8 +127,8 @@ class ConvTask {
         }
   }
 
-  // Folded taps at the sides of the image, or of pixels that are not dense: their bytes are copied, with
-  // zero points outside the image.
+  // Folded taps at the sides of the image, or of pixels that are not dense: their bytes are copied,
+  // with zero points outside the image.
   void run_gathered(const Point& d, const Point& h, const AxisPhase& w, const AxisRun& run) {
     list_taps(d, h, w, {0, 0, 0, 1});
     const int64_t pixel_bytes = std::max<int64_t>(1, taps_.count * plan_.tap_k);
@@ -163,7 +160,8 @@ class ConvTask {
     }
   }
 
-  // `count` pixels from output q of phase w on, against the panels at hand. `a` is the first, in group 0.
+  // `count` pixels from output q of phase w on, against the panels at hand. `a` is the first, in
+  // group 0.
   void call_panels(const uint8_t* a, const AxisPhase& w, int64_t q, int64_t count) {
     const int64_t column = w.out_start + q * w.out_step;
     const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.c_type));
@@ -238,10 +236,18 @@ void run_depthwise(const ConvJob& job, int64_t i) {
   const IndexRange rows{2 * pairs.begin, std::min(2 * pairs.end, job.out[1])};
   const IndexRange blocks = part(job.plan.depthwise->blocks(), job.panel_tasks, i / job.row_tasks);
   for (int64_t b = 0; b < job.batch; ++b) {
-    const DepthwiseImage image{
-        job.a.data + b * job.a.batch, job.in[1], job.in[2], job.a.stride[1], job.a.stride[2],
-        axes[1].pad_begin, axes[2].pad_begin, job.c.data + b * job.c.batch, job.out[1], job.out[2],
-        job.c.stride[1], job.c.stride[2]};
+    const DepthwiseImage image{job.a.data + b * job.a.batch,
+                               job.in[1],
+                               job.in[2],
+                               job.a.stride[1],
+                               job.a.stride[2],
+                               axes[1].pad_begin,
+                               axes[2].pad_begin,
+                               job.c.data + b * job.c.batch,
+                               job.out[1],
+                               job.out[2],
+                               job.c.stride[1],
+                               job.c.stride[2]};
     job.plan.depthwise->run(image, rows, blocks, scratch);
   }
 }
@@ -269,8 +275,9 @@ oct_status check_tensor(const char* name, const oct_tensor& t, int rank, int64_t
   to->data = static_cast<uint8_t*>(t.data);
   int64_t dense = pixel_bytes, bytes = pixel_bytes;
   for (int i = 3; i-- > -1;) {
-    const int64_t given = i < 0 ? t.batch_stride_bytes
-                                : i < 3 - rank ? 0 : t.stride_bytes[i - (3 - rank)];
+    const int64_t given = i < 0          ? t.batch_stride_bytes
+                          : i < 3 - rank ? 0
+                                         : t.stride_bytes[i - (3 - rank)];
     const int64_t stride = given == 0 ? dense : given;
     const int64_t count = i < 0 ? batch : size[static_cast<size_t>(i)];
     if (stride < dense || stride % align)
@@ -299,8 +306,8 @@ oct_status check_tensor(const char* name, const oct_tensor& t, int rank, int64_t
 oct_status check_overlap(const char* what, Extent c, Extent other) {
   if (c.last <= other.first || other.last <= c.first) return OCT_OK;
   return fail(OCT_INVALID_ARGUMENT,
-              "C [%#" PRIxPTR ", %#" PRIxPTR ") overlaps %s [%#" PRIxPTR ", %#" PRIxPTR ")", c.first,
-              c.last, what, other.first, other.last);
+              "C [%#" PRIxPTR ", %#" PRIxPTR ") overlaps %s [%#" PRIxPTR ", %#" PRIxPTR ")",
+              c.first, c.last, what, other.first, other.last);
 }
 
 bool pointwise(const ConvAxis& a) {
@@ -311,8 +318,8 @@ bool continues(const Tensor& t, int axis, int64_t inner_count) {
   return !t.data || t.stride[axis] == inner_count * t.stride[axis + 1];
 }
 
-// Rows that follow each other without a gap, in a convolution that sees one pixel at a time, are one
-// long row: a plain GEMM.
+// Rows that follow each other without a gap, in a convolution that sees one pixel at a time, are
+// one long row: a plain GEMM.
 void join_rows(ConvJob* j) {
   const auto& axes = j->plan.shape.axes;
   if (!pointwise(axes[0]) || !pointwise(axes[1]) || !pointwise(axes[2])) return;
@@ -323,8 +330,8 @@ void join_rows(ConvJob* j) {
   for (Tensor* t : {&j->a, &j->c, &j->x}) t->stride[1] = t->stride[2] * w * h;
 }
 
-// Long rows are cut so that a segment's input stays in half of L2; threads share rows and segments, or
-// panels where there are fewer of those than threads.
+// Long rows are cut so that a segment's input stays in half of L2; threads share rows and segments,
+// or panels where there are fewer of those than threads.
 void schedule(ConvJob* j) {
   j->rows = j->batch * j->out[0] * j->out[1];
   const int64_t pixel = std::max<int64_t>(1, j->a.stride[2]) * j->plan.shape.axes[2].stride;
@@ -333,10 +340,8 @@ void schedule(ConvJob* j) {
   j->row_tasks = j->panel_tasks = 1;
   const int threads = j->plan.context->threads.count();
   if (threads == 1) return;
-  constexpr double kCyclesPerThread = 30000;
-  const double useful = static_cast<double>(j->rows * j->out[2]) * j->plan.cycles_per_pixel /
-                        kCyclesPerThread;
-  const int64_t t = std::clamp(static_cast<int64_t>(useful), int64_t{1}, int64_t{threads});
+  const double cycles = static_cast<double>(j->rows * j->out[2]) * j->plan.cycles_per_pixel;
+  const int64_t t = useful_threads(cycles, threads);
   if (t == 1) return;
   if (j->plan.depthwise) {
     j->row_tasks = std::min((j->out[1] + 1) / 2, t);
@@ -359,16 +364,16 @@ oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args) {
   const int rank = plan.shape.rank;
   const ConvShape& shape = plan.shape;
   Extent a, c, x;
-  if (oct_status s = check_tensor("a", args.a, rank, args.batch, job.in, shape.in_channels, 1,
-                                  &job.a, &a))
+  if (oct_status s =
+          check_tensor("a", args.a, rank, args.batch, job.in, shape.in_channels, 1, &job.a, &a))
     return s;
-  if (oct_status s = check_tensor("c", args.c, rank, args.batch, job.out,
-                                  shape.out_channels * size, size, &job.c, &c))
+  if (oct_status s = check_tensor("c", args.c, rank, args.batch, job.out, shape.out_channels * size,
+                                  size, &job.c, &c))
     return s;
   if (oct_status s = check_overlap("A", c, a)) return s;
   if (plan.layer.epilogue.add_type != DType::kNone) {
-    if (oct_status s = check_tensor("add", args.add, rank, args.batch, job.out,
-                                    shape.out_channels, 1, &job.x, &x))
+    if (oct_status s = check_tensor("add", args.add, rank, args.batch, job.out, shape.out_channels,
+                                    1, &job.x, &x))
       return s;
     const bool same = job.x.data == job.c.data && size == 1 && job.x.batch == job.c.batch &&
                       std::equal(job.x.stride, job.x.stride + 3, job.c.stride);

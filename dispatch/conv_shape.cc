@@ -35,7 +35,7 @@ oct_status make_axis(const oct_qconv_desc& d, int i, ConvAxis* axis) {
                 ", dilation %" PRId64 ")",
                 i, padding, transposed ? "below max(stride, dilation)" : "0 unless TRANSPOSED",
                 d.stride[i], d.dilation[i]);
-  *axis = {d.kernel[i],    d.stride[i], d.dilation[i], d.pad_begin[i],
+  *axis = {d.kernel[i],  d.stride[i], d.dilation[i], d.pad_begin[i],
            d.pad_end[i], padding,     transposed,    {}};
   return OCT_OK;
 }
@@ -69,7 +69,8 @@ void make_phases(ConvAxis* axis) {
   for (int64_t p = 0; p < count; ++p) {
     AxisPhase phase{p, count, axis->transposed ? 1 : axis->stride, {}};
     for (int64_t t = 0; t < axis->kernel; ++t) {
-      // Transposed: output o takes input i through tap t where i * stride = o + pad_begin - t * dilation.
+      // Transposed: output o takes input i through tap t where i * stride = o + pad_begin - t *
+      // dilation.
       const int64_t position = axis->transposed ? p + axis->pad_begin - t * axis->dilation
                                                 : t * axis->dilation - axis->pad_begin;
       if (axis->transposed && position % axis->stride != 0) continue;
@@ -82,8 +83,8 @@ void make_phases(ConvAxis* axis) {
 }
 
 // Taps are sorted by offset, so those inside the input are consecutive: the first with
-// q * in_step + offset >= 0 up to the first with q * in_step + offset >= in. The run ends where the next
-// tap enters or leaves.
+// q * in_step + offset >= 0 up to the first with q * in_step + offset >= in. The run ends where the
+// next tap enters or leaves.
 AxisRun AxisRuns::at(int64_t q) const {
   const auto& taps = phase_.taps;
   const int count = static_cast<int>(taps.size());

@@ -1,9 +1,10 @@
 // The geometry of a convolution, one spatial dimension at a time.
 //
 // Along one axis every convolution here is a set of *phases*. A phase produces the outputs
-// out_start + q * out_step, q = 0, 1, .., from the inputs q * in_step + offset(tap) of its taps. An ordinary
-// convolution is one phase (out_step 1, in_step = stride, offset = tap * dilation - pad_begin); a
-// transposed one has a phase for each residue of the output modulo the stride (out_step = stride, in_step 1).
+// out_start + q * out_step, q = 0, 1, .., from the inputs q * in_step + offset(tap) of its taps. An
+// ordinary convolution is one phase (out_step 1, in_step = stride, offset = tap * dilation -
+// pad_begin); a transposed one has a phase for each residue of the output modulo the stride
+// (out_step = stride, in_step 1).
 #pragma once
 
 #include <array>

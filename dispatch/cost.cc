@@ -8,8 +8,8 @@
 namespace oct {
 namespace {
 
-// Instructions of the epilogue per vector of sums and per row, and cycles to enter a kernel and to turn
-// from one tile to the next: counted from the listing and rounded.
+// Instructions of the epilogue per vector of sums and per row, and cycles to enter a kernel and to
+// turn from one tile to the next: counted from the listing and rounded.
 constexpr double kEpiloguePerVector = 4, kEpiloguePerRow = 8;
 constexpr double kCallCycles = 20, kTileCycles = 20;
 
@@ -18,20 +18,19 @@ double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64
   const int nv = (n + row.lanes - 1) / row.lanes;
   const TileOps ops = gemm_tile_ops(row, m, nv);
   const double b_bytes = static_cast<double>(packed_b_bytes(row, kKr, n));
-  const double group = std::max({ops.multiplies / p.multiplies,
-                                 (ops.multiplies + ops.adds) / p.vectors, ops.loads / p.loads,
-                                 ops.instructions / p.instructions, ops.chain_cycles,
-                                 b_bytes / b_bytes_per_cycle});
+  const double group = std::max(
+      {ops.multiplies / p.multiplies, (ops.multiplies + ops.adds) / p.vectors, ops.loads / p.loads,
+       ops.instructions / p.instructions, ops.chain_cycles, b_bytes / b_bytes_per_cycle});
   const double epilogue = m * (kEpiloguePerVector * nv + kEpiloguePerRow) / p.vectors;
   return static_cast<double>(groups) * group + epilogue + kTileCycles;
 }
 
 }  // namespace
 
-// Vector ports by vendor: Zen has four vector pipes, two of them with multipliers; Intel three (two of
-// 512 bits). 256-bit loads go at two per cycle, 512-bit loads at two only where words are not cracked.
-// `instructions` for Zen is what the loops of these kernels were seen to sustain on Zen 4 (4.6), below
-// its nominal six. L2 and L3 bandwidths are sustained figures.
+// Vector ports by vendor: Zen has four vector pipes, two of them with multipliers; Intel three (two
+// of 512 bits). 256-bit loads go at two per cycle, 512-bit loads at two only where words are not
+// cracked. `instructions` for Zen is what the loops of these kernels were seen to sustain on Zen 4
+// (4.6), below its nominal six. L2 and L3 bandwidths are sustained figures.
 CorePorts core_ports(const CpuFacts& facts, Isa isa) {
   const bool amd = facts.vendor == "amd", zmm = isa >= Isa::kAvx512bw;
   CorePorts p{2, amd ? 4.0 : 3.0, 2, amd ? 4.6 : 4.0, 28, 10, 0, 0};
@@ -57,15 +56,24 @@ double panel_cycles(const CorePorts& p, const KernelRow& row, int64_t m, int n, 
   const int64_t groups = (k + kKr - 1) / kKr;
   const RowSplit split = split_rows(m, row.mr);
   const auto panel = static_cast<int64_t>(packed_b_bytes(row, k, n));
-  const double first = b_bytes <= p.l1_size / 2 ? 64 : b_bytes <= p.l2_size / 2 ? p.l2_bytes : p.l3_bytes;
-  const double later = panel <= p.l1_size / 2 ? 64 : panel <= p.l2_size / 2 ? p.l2_bytes : p.l3_bytes;
+  const double first = b_bytes <= p.l1_size / 2   ? 64
+                       : b_bytes <= p.l2_size / 2 ? p.l2_bytes
+                                                  : p.l3_bytes;
+  const double later = panel <= p.l1_size / 2   ? 64
+                       : panel <= p.l2_size / 2 ? p.l2_bytes
+                                                : p.l3_bytes;
   const double tall = tile_cycles(p, row, split.height, n, groups, later);
   double cycles = 2 * kCallCycles + static_cast<double>(split.tall) * tall +
                   tile_cycles(p, row, split.height, n, groups, first) - tall;
   if (split.rest)
-    cycles += static_cast<double>(split.rest) *
-              tile_cycles(p, row, split.height - 1, n, groups, later);
+    cycles +=
+        static_cast<double>(split.rest) * tile_cycles(p, row, split.height - 1, n, groups, later);
   return cycles;
+}
+
+int64_t useful_threads(double cycles, int threads) {
+  constexpr double kCyclesPerThread = 30000;  // some ten microseconds: twice what waking one costs
+  return static_cast<int64_t>(std::clamp(cycles / kCyclesPerThread, 1.0, double(threads)));
 }
 
 }  // namespace oct

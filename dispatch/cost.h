@@ -1,9 +1,9 @@
 // Predicted time of a kernel on this machine, in cycles of one core.
 //
-// The model is a port table: what a K group of a tile issues (kernels/gemm_vector.h counts it from the
-// same register budget the generator uses) against what the core retires per cycle, plus the epilogue,
-// call overhead and the bandwidth of the cache level that B streams from. It ranks candidates and sizes
-// thread counts; it is not a promise.
+// The model is a port table: what a K group of a tile issues (kernels/gemm_vector.h counts it from
+// the same register budget the generator uses) against what the core retires per cycle, plus the
+// epilogue, call overhead and the bandwidth of the cache level that B streams from. It ranks
+// candidates and sizes thread counts; it is not a promise.
 #pragma once
 
 #include <cstdint>
@@ -33,5 +33,8 @@ RowSplit split_rows(int64_t rows, int mr);
 // which cache level the panel comes from.
 double panel_cycles(const CorePorts& ports, const KernelRow& row, int64_t m, int n, int64_t k,
                     int64_t b_bytes);
+
+// How many of `threads` threads so many predicted cycles are worth waking; at least 1.
+int64_t useful_threads(double cycles, int threads);
 
 }  // namespace oct

@@ -182,13 +182,30 @@ std::string describe(const oct_context* context) {
   j.key("cap").string(isa_name(isas.cap));
   j.key("isas").open('[');
   for (int i = 1; i < kIsaCount; ++i)
-    j.open('{').key("name").string(kIsaNames[i]).key("usable").boolean(isas.usable[i])
-        .key("reason").string(isas.reason[i]).close('}');
+    j.open('{')
+        .key("name")
+        .string(kIsaNames[i])
+        .key("usable")
+        .boolean(isas.usable[i])
+        .key("reason")
+        .string(isas.reason[i])
+        .close('}');
   j.close(']').key("kernels").open('[');
   for (const KernelRow& row : kernel_table())
-    j.open('{').key("name").string(row.name).key("isa").string(isa_name(row.isa))
-        .key("mr").integer(row.mr).key("nr").integer(row.nr).key("kr").integer(row.kr)
-        .key("usable").boolean(isas[row.isa]).close('}');
+    j.open('{')
+        .key("name")
+        .string(row.name)
+        .key("isa")
+        .string(isa_name(row.isa))
+        .key("mr")
+        .integer(row.mr)
+        .key("nr")
+        .integer(row.nr)
+        .key("kr")
+        .integer(row.kr)
+        .key("usable")
+        .boolean(isas[row.isa])
+        .close('}');
   return j.close(']').close('}').take();
 }
 

@@ -36,8 +36,8 @@ oct_status check_types(const LayerDesc& d) {
     return fail(OCT_INVALID_ARGUMENT, "add_type is %d; it must be OCT_NONE, OCT_U8 or OCT_S8",
                 d.add_type);
   if ((d.bias_type == OCT_NONE) != (d.bias == nullptr))
-    return fail(OCT_INVALID_ARGUMENT, "bias is %s while bias_type is %d",
-                d.bias ? "given" : "null", d.bias_type);
+    return fail(OCT_INVALID_ARGUMENT, "bias is %s while bias_type is %d", d.bias ? "given" : "null",
+                d.bias_type);
   if (reinterpret_cast<uintptr_t>(d.bias) % 4 || reinterpret_cast<uintptr_t>(d.scales) % 4)
     return fail(OCT_INVALID_ARGUMENT, "bias (%p) and %s (%p) must be aligned to 4 bytes", d.bias,
                 d.scales_name, static_cast<const void*>(d.scales));
@@ -106,12 +106,13 @@ oct_status check_channel_scale(const LayerDesc& d, int64_t i) {
   const float scale = d.scales[i], product = d.a_scale * scale;
   if (!is_valid_scale(scale))
     return fail(OCT_INVALID_ARGUMENT,
-                "%s[%" PRId64 "] is %g; a scale must be finite, positive and normal",
-                d.scales_name, i, as_double(scale));
+                "%s[%" PRId64 "] is %g; a scale must be finite, positive and normal", d.scales_name,
+                i, as_double(scale));
   const float mult = in_reals(d) ? product : product / d.c_scale;
   if (is_valid_scale(product) && is_valid_scale(mult)) return OCT_OK;
   return fail(OCT_INVALID_ARGUMENT,
-              "%s[%" PRId64 "] is %g: a_scale %g * %g = %g, / c_scale %g = %g; both must be normal "
+              "%s[%" PRId64
+              "] is %g: a_scale %g * %g = %g, / c_scale %g = %g; both must be normal "
               "numbers",
               d.scales_name, i, as_double(scale), as_double(d.a_scale), as_double(scale),
               as_double(product), in_reals(d) ? 1 : as_double(d.c_scale), as_double(mult));
@@ -121,9 +122,8 @@ oct_status check_scales(const LayerDesc& d) {
   if (d.c_type == OCT_S32) return OCT_OK;
   if (!d.scales) return fail(OCT_INVALID_ARGUMENT, "%s is null", d.scales_name);
   if (d.scale_count != 1 && d.scale_count != d.n)
-    return fail(OCT_INVALID_ARGUMENT,
-                "%s is %" PRId64 "; it must be 1 or %s = %" PRId64, d.count_name,
-                d.scale_count, d.channels_name, d.n);
+    return fail(OCT_INVALID_ARGUMENT, "%s is %" PRId64 "; it must be 1 or %s = %" PRId64,
+                d.count_name, d.scale_count, d.channels_name, d.n);
   if (oct_status s = check_scale("a_scale", d.a_scale)) return s;
   if (is_int8(static_cast<DType>(d.c_type))) {
     if (oct_status s = check_scale("c_scale", d.c_scale)) return s;
@@ -185,11 +185,10 @@ void fill_columns(const LayerDesc& d, Layer* layer) {
   layer->mult.resize(n);
   for (size_t i = 0; i < n; ++i) {
     const float scale = d.scales[d.scale_count == 1 ? 0 : i];
-    layer->mult[i] = reals ? d.a_scale * scale
-                           : requant_multiplier(d.a_scale, scale, d.c_scale);
+    layer->mult[i] = reals ? d.a_scale * scale : requant_multiplier(d.a_scale, scale, d.c_scale);
   }
-  layer->epilogue.saturating = !reals && std::all_of(layer->mult.begin(), layer->mult.end(),
-                                                     [](float m) { return m < 1; });
+  layer->epilogue.saturating =
+      !reals && std::all_of(layer->mult.begin(), layer->mult.end(), [](float m) { return m < 1; });
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What qgemm and qconv have in common: operand types, scales, bias and epilogue of one layer, checked
-// and normalised. No raw caller structure lives beyond it.
+// What qgemm and qconv have in common: operand types, scales, bias and epilogue of one layer,
+// checked and normalised. No raw caller structure lives beyond it.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +14,11 @@ namespace oct {
 
 // The common fields of oct_qgemm_desc and oct_qconv_desc, with the names to use in messages.
 struct LayerDesc {
-  const char* scales_name;   // "b_scales" or "w_scales"
-  const char* count_name;    // "b_scale_count" or "w_scale_count"
-  const char* channels_name; // "n" or "out_channels"
-  uint32_t flags;            // OCT_QGEMM_ALLOW_WRAP, RELU and CLAMP
-  int64_t n, k;              // output channels, products in one sum
+  const char* scales_name;    // "b_scales" or "w_scales"
+  const char* count_name;     // "b_scale_count" or "w_scale_count"
+  const char* channels_name;  // "n" or "out_channels"
+  uint32_t flags;             // OCT_QGEMM_ALLOW_WRAP, RELU and CLAMP
+  int64_t n, k;               // output channels, products in one sum
   oct_dtype a_type;
   int32_t a_zero_point;
   float a_scale;

@@ -3,13 +3,11 @@
 #include <algorithm>
 
 #include "dispatch/status.h"
+#include "kernels/index_range.h"
 #include "kernels/pack.h"
 
 namespace oct {
 namespace {
-
-// Below this many predicted cycles a thread is not worth waking.
-constexpr double kCyclesPerThread = 30000;
 
 class PlanBuilder {
  public:
@@ -91,15 +89,8 @@ struct Job {
   Schedule schedule;
 };
 
-struct Range {
-  int64_t begin, end;
-};
-Range part(int64_t count, int64_t parts, int64_t i) {
-  return {count * i / parts, count * (i + 1) / parts};
-}
-
 // All panels of the range for one block of rows, whose A begins at `a`.
-void run_block(const Job& job, Range panels, int64_t row0, int64_t rows, const uint8_t* a,
+void run_block(const Job& job, IndexRange panels, int64_t row0, int64_t rows, const uint8_t* a,
                int64_t a_stride, const int32_t* row_init) {
   const oct_qgemm& plan = job.plan;
   const int64_t k = plan.problem.k();
@@ -133,15 +124,15 @@ void run_block(const Job& job, Range panels, int64_t row0, int64_t rows, const u
   }
 }
 
-void run_packed_block(const Job& job, Range panels, int64_t row0, int64_t rows, const uint8_t* a) {
+void run_packed_block(const Job& job, IndexRange panels, int64_t row0, int64_t rows,
+                      const uint8_t* a) {
   constexpr int64_t kMaxRows = kPackedABytes / 64;  // K <= 32
   alignas(64) uint8_t packed[kPackedABytes];
   int32_t row_init[kMaxRows];
   const int64_t k = job.plan.problem.k();
   pack_a_rows(a, job.args.a_stride_bytes, static_cast<int>(rows), k, job.plan.a_shift, packed,
               row_init);
-  run_block(job, panels, row0, rows, packed, static_cast<int64_t>(packed_a_row_bytes(k)),
-            row_init);
+  run_block(job, panels, row0, rows, packed, static_cast<int64_t>(packed_a_row_bytes(k)), row_init);
 }
 
 void run_task(void* arg, size_t index) {
@@ -150,9 +141,9 @@ void run_task(void* arg, size_t index) {
   const Schedule& s = job.schedule;
   const auto i = static_cast<int64_t>(index);
   const int64_t mr = job.plan.layout().main->mr, m = job.args.m;
-  const Range tiles = part((m + mr - 1) / mr, s.row_tasks, i % s.row_tasks);
-  const Range panels = part(static_cast<int64_t>(job.plan.panels.size()), s.panel_tasks,
-                            i / s.row_tasks);
+  const IndexRange tiles = part((m + mr - 1) / mr, s.row_tasks, i % s.row_tasks);
+  const IndexRange panels =
+      part(static_cast<int64_t>(job.plan.panels.size()), s.panel_tasks, i / s.row_tasks);
   const int64_t end = std::min(tiles.end * mr, m);
   for (int64_t row = tiles.begin * mr; row < end; row += s.block_rows) {
     const int64_t rows = std::min(s.block_rows, end - row);
@@ -173,12 +164,14 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
     plan->context = &context;
     if (oct_status s = make_problem(desc, &plan->problem)) return s;
     const Problem& p = plan->problem;
-    const Work work{p, p.m_hint ? p.m_hint : kDefaultRows, p.n(), p.k(), max_packed_rows(p.k()),
-                    [&] { return weight_pairs_safe(p.b); }};
+    const Work work{
+        p, p.m_hint ? p.m_hint : kDefaultRows, p.n(), p.k(), max_packed_rows(p.k()), [&] {
+          return weight_pairs_safe(p.b);
+        }};
     if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();
-    plan->cycles_per_row = layout_cycles(cpu_facts(), plan->layout(), kDefaultRows,
-                                         plan->problem.k()) / kDefaultRows;
+    plan->cycles_per_row =
+        layout_cycles(cpu_facts(), plan->layout(), kDefaultRows, plan->problem.k()) / kDefaultRows;
     *out = plan.release();
     return OCT_OK;
   });
@@ -189,18 +182,18 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
 Schedule make_schedule(const oct_qgemm& plan, int64_t m) {
   const Problem& p = plan.problem;
   const int64_t mr = plan.layout().main->mr, k = p.k();
-  const int64_t fit = plan.packed_a ? max_packed_rows(k)
-                                    : static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / k;
+  const int64_t fit =
+      plan.packed_a ? max_packed_rows(k) : static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / k;
   Schedule s{std::max(fit / mr, int64_t{1}) * mr, 1, 1};
   const int threads = plan.context->threads.count();
   if (threads == 1) return s;
-  const double useful = static_cast<double>(m) * plan.cycles_per_row / kCyclesPerThread;
-  const int64_t t = std::clamp(static_cast<int64_t>(useful), int64_t{1}, int64_t{threads});
+  const int64_t t = useful_threads(static_cast<double>(m) * plan.cycles_per_row, threads);
   if (t == 1) return s;
   const int64_t tiles = (m + mr - 1) / mr, panels = static_cast<int64_t>(plan.panels.size());
   // The first dimension takes all the threads it can use, the other what remains.
   const bool split_n = p.n() > m ? panels >= t : tiles < t;
-  int64_t &first = split_n ? s.panel_tasks : s.row_tasks, &second = split_n ? s.row_tasks : s.panel_tasks;
+  int64_t &first = split_n ? s.panel_tasks : s.row_tasks,
+          &second = split_n ? s.row_tasks : s.panel_tasks;
   first = std::min(split_n ? panels : tiles, t);
   second = std::min(split_n ? tiles : panels, t / first);
   return s;

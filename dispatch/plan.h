@@ -22,8 +22,8 @@ struct Panel {
   int n;
   const KernelRow* row;
   const GemmCode* code;
-  size_t b_offset;      // into Plan::packed_b
-  size_t column;        // into the per-column arrays, which pad panels to whole vectors
+  size_t b_offset;  // into Plan::packed_b
+  size_t column;    // into the per-column arrays, which pad panels to whole vectors
 };
 
 // How a run cuts M x N: blocks of rows whose A stays in cache, and a grid of tasks for threads.

@@ -12,9 +12,30 @@ constexpr int64_t kMaxDim = std::numeric_limits<int32_t>::max();
 constexpr uint32_t kKnownFlags = OCT_QGEMM_ALLOW_WRAP | OCT_QGEMM_RELU | OCT_QGEMM_CLAMP;
 
 LayerDesc layer_of(const oct_qgemm_desc& d) {
-  return {"b_scales", "b_scale_count", "n", d.flags, d.n, d.k, d.a_type, d.a_zero_point, d.a_scale, d.a_min, d.a_max,
-          d.b_scales, d.b_scale_count, d.bias_type, d.bias, OCT_NONE, 1, 0, d.c_type, d.c_scale,
-          d.c_zero_point, d.clamp_min, d.clamp_max, d.kernel};
+  return {"b_scales",
+          "b_scale_count",
+          "n",
+          d.flags,
+          d.n,
+          d.k,
+          d.a_type,
+          d.a_zero_point,
+          d.a_scale,
+          d.a_min,
+          d.a_max,
+          d.b_scales,
+          d.b_scale_count,
+          d.bias_type,
+          d.bias,
+          OCT_NONE,
+          1,
+          0,
+          d.c_type,
+          d.c_scale,
+          d.c_zero_point,
+          d.clamp_min,
+          d.clamp_max,
+          d.kernel};
 }
 
 // Dimensions, and that the last element of B has an address.
@@ -35,8 +56,8 @@ oct_status check_b(const oct_qgemm_desc& d, BView* view) {
   int64_t extent;
   if (__builtin_mul_overflow(stride, rows, &extent) ||
       extent > std::numeric_limits<int64_t>::max() / 16)
-    return fail(OCT_INVALID_ARGUMENT,
-                "B overflows: %" PRId64 " rows, b_stride_bytes %" PRId64, rows, stride);
+    return fail(OCT_INVALID_ARGUMENT, "B overflows: %" PRId64 " rows, b_stride_bytes %" PRId64,
+                rows, stride);
   *view = {d.b, kn ? BLayout::kKN : BLayout::kNK, stride, d.k, d.n};
   return OCT_OK;
 }
@@ -60,8 +81,8 @@ oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
 namespace {
 
 // [data, data + extent) for `rows` rows; false if it has no representable end.
-bool extent_of(const void* data, int64_t rows, int64_t stride, int64_t row_bytes,
-               uintptr_t* begin, uintptr_t* end) {
+bool extent_of(const void* data, int64_t rows, int64_t stride, int64_t row_bytes, uintptr_t* begin,
+               uintptr_t* end) {
   int64_t bytes;
   if (__builtin_mul_overflow(rows - 1, stride, &bytes) ||
       __builtin_add_overflow(bytes, row_bytes, &bytes))
@@ -75,8 +96,9 @@ bool columns_apart(const oct_qgemm_args& args, int64_t k, int64_t c_row) {
   const int64_t stride = args.a_stride_bytes;
   if (args.c_stride_bytes != stride) return false;
   const auto a = reinterpret_cast<uintptr_t>(args.a), c = reinterpret_cast<uintptr_t>(args.c);
-  const auto apart = static_cast<int64_t>(c > a ? (c - a) % static_cast<uintptr_t>(stride)
-                                                : stride - (a - c) % static_cast<uintptr_t>(stride));
+  const auto apart =
+      static_cast<int64_t>(c > a ? (c - a) % static_cast<uintptr_t>(stride)
+                                 : stride - (a - c) % static_cast<uintptr_t>(stride));
   return apart >= k && apart + c_row <= stride;
 }
 
@@ -85,8 +107,7 @@ bool columns_apart(const oct_qgemm_args& args, int64_t k, int64_t c_row) {
 oct_status check_args(const oct_qgemm_args& args, int64_t n, int64_t k, DType c_type) {
   if (args.m < 0) return fail(OCT_INVALID_ARGUMENT, "m is %" PRId64, args.m);
   if (args.m == 0) return OCT_OK;
-  if (!args.a || !args.c)
-    return fail(OCT_INVALID_ARGUMENT, "%s is null", args.a ? "c" : "a");
+  if (!args.a || !args.c) return fail(OCT_INVALID_ARGUMENT, "%s is null", args.a ? "c" : "a");
   const int64_t size = static_cast<int64_t>(dtype_bytes(c_type));
   const int64_t c_row = n * size;
   if (args.a_stride_bytes < k)

@@ -30,8 +30,8 @@ oct_status check_range(float min, float max) {
 
 // The common part of the formulas that take a scheme.
 template <class Formula>
-oct_status qparams(const oct_qscheme* desc, float min, float max, float* scale,
-                   int32_t* zero_point, Formula formula) {
+oct_status qparams(const oct_qscheme* desc, float min, float max, float* scale, int32_t* zero_point,
+                   Formula formula) {
   using oct::check_not_null;
   if (oct_status s =
           check_not_null({{"scheme", desc}, {"scale", scale}, {"zero_point", zero_point}}))
@@ -50,8 +50,7 @@ oct_status qparams(const oct_qscheme* desc, float min, float max, float* scale,
 }
 
 oct_status check_config(const oct_observer_desc& desc, oct::ObserverConfig* config) {
-  if (oct_status s =
-          oct::check_struct_size("oct_observer_desc", desc.struct_size, sizeof desc))
+  if (oct_status s = oct::check_struct_size("oct_observer_desc", desc.struct_size, sizeof desc))
     return s;
   if (oct_status s = oct::check_scheme(desc.scheme, &config->scheme)) return s;
   config->kind = static_cast<oct::ObserverKind>(oct::enum_value(desc.kind));
@@ -83,7 +82,8 @@ oct_status blob_failure(oct::BlobError error, size_t size, uint32_t version) {
       return fail(OCT_INVALID_ARGUMENT, "the blob is shorter than the %zu bytes given", size);
     case oct::BlobError::kVersion:
       return fail(OCT_VERSION_MISMATCH,
-                  "the blob has version %" PRIu32 "; version %s reads %" PRIu32, version, oct_version(), oct::kObserverBlobVersion);
+                  "the blob has version %" PRIu32 "; version %s reads %" PRIu32, version,
+                  oct_version(), oct::kObserverBlobVersion);
     case oct::BlobError::kDamaged: break;
   }
   return fail(OCT_INVALID_ARGUMENT, "the blob of %zu bytes is damaged", size);
@@ -148,8 +148,9 @@ oct_status oct_observer_observe(oct_observer* observer, const oct_f32_view* batc
   if (config.channels && axis >= view.rank)
     return fail(OCT_INVALID_ARGUMENT, "rank is %d, and channel_axis %d", view.rank, axis);
   if (config.channels && view.sizes[axis] != config.channels && !oct::is_empty(view))
-    return fail(OCT_INVALID_ARGUMENT, "sizes[%d] is %" PRId64 "; the observer has %" PRId64
-                " channels", axis, view.sizes[axis], config.channels);
+    return fail(OCT_INVALID_ARGUMENT,
+                "sizes[%d] is %" PRId64 "; the observer has %" PRId64 " channels", axis,
+                view.sizes[axis], config.channels);
   return oct::guarded([&]() -> oct_status {
     const oct::ScopedFloatMode float_mode;
     observer->observer.observe(view);
@@ -190,8 +191,7 @@ oct_status oct_observer_counts(const oct_observer* observer, uint64_t* finite, u
 
 oct_status oct_observer_ranges(const oct_observer* observer, float* mins, float* maxs,
                                int64_t count) {
-  if (oct_status s =
-          oct::check_not_null({{"observer", observer}, {"mins", mins}, {"maxs", maxs}}))
+  if (oct_status s = oct::check_not_null({{"observer", observer}, {"mins", mins}, {"maxs", maxs}}))
     return s;
   if (oct_status s = check_count(observer->observer, count)) return s;
   return oct::guarded([&]() -> oct_status {
@@ -264,8 +264,7 @@ oct_status oct_observer_load(const void* blob, size_t size, oct_observer** obser
   return oct::guarded([&]() -> oct_status {
     oct::BlobError error;
     uint32_t version = 0;
-    auto loaded =
-        oct::Observer::load({static_cast<const uint8_t*>(blob), size}, &error, &version);
+    auto loaded = oct::Observer::load({static_cast<const uint8_t*>(blob), size}, &error, &version);
     if (!loaded) return blob_failure(error, size, version);
     *observer = new oct_observer{std::move(*loaded)};
     return OCT_OK;

@@ -103,8 +103,11 @@ oct_status check_view(const oct_f32_view& desc, FloatView* view) {
   for (int d = view->rank - 1; d >= 0; --d) {
     if (dense) view->strides[d] = elements;
     if (!multiply(elements, view->sizes[d], &elements))
-      return fail(OCT_INVALID_ARGUMENT, "sizes[%d] is %" PRId64 ", with which there are too many "
-                  "elements to count", d, view->sizes[d]);
+      return fail(OCT_INVALID_ARGUMENT,
+                  "sizes[%d] is %" PRId64
+                  ", with which there are too many "
+                  "elements to count",
+                  d, view->sizes[d]);
   }
   if (!is_addressable(*view))
     return fail(OCT_INVALID_ARGUMENT, "sizes times strides reach beyond 2^59 elements");

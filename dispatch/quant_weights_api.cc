@@ -24,9 +24,7 @@ namespace {
 static_assert(OCT_QUANTIZE_DIVIDE == static_cast<int>(oct::QuantizeForm::kDivide));
 static_assert(OCT_QUANTIZE_RECIPROCAL == static_cast<int>(oct::QuantizeForm::kReciprocal));
 
-oct_status check_channels(int64_t channels) {
-  return check_layout("the array", {1, channels, 1});
-}
+oct_status check_channels(int64_t channels) { return check_layout("the array", {1, channels, 1}); }
 
 oct_status check_scales(const char* name, const float* scales, int64_t count) {
   for (int64_t i = 0; i < count; ++i)
@@ -179,8 +177,8 @@ oct_status oct_cross_layer_equalize(const oct_equalize_desc* desc, float* weight
 
 oct_status oct_smoothquant_factors(int64_t channels, const float* x_absmax, const float* w_absmax,
                                    double alpha, float* factors) {
-  if (oct_status s = check_not_null(
-          {{"x_absmax", x_absmax}, {"w_absmax", w_absmax}, {"factors", factors}}))
+  if (oct_status s =
+          check_not_null({{"x_absmax", x_absmax}, {"w_absmax", w_absmax}, {"factors", factors}}))
     return s;
   if (oct_status s = check_channels(channels)) return s;
   if (!(alpha >= 0 && alpha <= 1))

@@ -37,9 +37,11 @@ Layout two_tails(const KernelRow& main, int64_t n, bool forced) {
   const int both = main.nr + static_cast<int>(n % main.nr);
   const int vectors = (both + main.lanes - 1) / main.lanes;
   const int first = (vectors + 1) / 2 * main.lanes;
-  return {&main, n / main.nr - 1, 2,
-          {{row_for(main, first, forced), first},
-           {row_for(main, both - first, forced), both - first}}};
+  return {
+      &main,
+      n / main.nr - 1,
+      2,
+      {{row_for(main, first, forced), first}, {row_for(main, both - first, forced), both - first}}};
 }
 
 int64_t packed_bytes(const Layout& l, int64_t k) {
@@ -54,8 +56,8 @@ Layout best_layout(const CpuFacts& facts, const KernelRow& main, const Work& wor
   const Layout one = one_tail(main, work.n, forced);
   if (one.full == 0 || one.tails == 0) return one;
   const Layout two = two_tails(main, work.n, forced);
-  const bool cheaper = layout_cycles(facts, two, work.m, work.k) <
-                       layout_cycles(facts, one, work.m, work.k);
+  const bool cheaper =
+      layout_cycles(facts, two, work.m, work.k) < layout_cycles(facts, one, work.m, work.k);
   return cheaper ? two : one;
 }
 
@@ -66,8 +68,8 @@ bool uses_main(const Layout& l) {
   return uses;
 }
 
-// Whether `row` promises exact results on this work, and if not, why. `pairs_safe` keeps the answer of
-// work.pairs_safe, which reads all the weights.
+// Whether `row` promises exact results on this work, and if not, why. `pairs_safe` keeps the answer
+// of work.pairs_safe, which reads all the weights.
 std::string reason_against(const KernelRow& row, const Work& work, const UsableIsas& isas,
                            std::optional<bool>& pairs_safe) {
   const Layer& layer = work.layer;
@@ -105,8 +107,7 @@ double layout_cycles(const CpuFacts& facts, const Layout& l, int64_t m, int64_t 
   const int64_t b_bytes = packed_bytes(l, k);
   double cycles = 0;
   if (l.full)
-    cycles += static_cast<double>(l.full) *
-              panel_cycles(ports, *l.main, m, l.main->nr, k, b_bytes);
+    cycles += static_cast<double>(l.full) * panel_cycles(ports, *l.main, m, l.main->nr, k, b_bytes);
   for (int i = 0; i < l.tails; ++i)
     cycles += panel_cycles(ports, *l.tail[i].row, m, l.tail[i].n, k, b_bytes);
   return cycles;
@@ -121,8 +122,7 @@ constexpr double kClearlyCheaper = 0.99;
 oct_status refuse(const Work& work, const Selection& selection) {
   for (const Candidate& c : selection.candidates)
     if (c.row == work.layer.forced)
-      return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name,
-                  c.rejected.c_str());
+      return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name, c.rejected.c_str());
   if (work.layer.forced)
     return fail(OCT_UNSUPPORTED, "kernel %s is for operation %s", work.layer.forced->name,
                 work.layer.forced->op);
@@ -143,8 +143,8 @@ oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableI
     if (c.rejected.empty()) {
       c.layout = best_layout(facts, row, work);
       if (!uses_main(c.layout))
-        c.rejected = "narrower kernels of its family serve all " + std::to_string(work.n) +
-                     " columns";
+        c.rejected =
+            "narrower kernels of its family serve all " + std::to_string(work.n) + " columns";
     }
     if (c.rejected.empty()) {
       const double cycles = layout_cycles(facts, c.layout, work.m, work.k);

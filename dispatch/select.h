@@ -1,8 +1,8 @@
 // Selection: which rows of the table may serve a problem, ranked by predicted cost.
 //
-// A candidate is named by its main row. N is cut into panels of that row's width; what remains goes to the
-// narrower rows of the same family (same ISA and operand forms), as one panel or, together with the
-// last full one, as two of nearly equal width, whichever is cheaper.
+// A candidate is named by its main row. N is cut into panels of that row's width; what remains goes
+// to the narrower rows of the same family (same ISA and operand forms), as one panel or, together
+// with the last full one, as two of nearly equal width, whichever is cheaper.
 #pragma once
 
 #include <functional>

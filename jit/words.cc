@@ -133,9 +133,7 @@ void WordsAvx512::zero(const Xmm& v) { as.vpxord(v, v, v); }
 
 void WordsAvx512::broadcast_gpr(const Xmm& v, const Reg32& r) { as.vpbroadcastd(v, r); }
 
-void WordsAvx512::narrow16(const Xmm& v) {
-  as.vpmovdw(Ymm(v.getIdx()), Zmm(v.getIdx()));
-}
+void WordsAvx512::narrow16(const Xmm& v) { as.vpmovdw(Ymm(v.getIdx()), Zmm(v.getIdx())); }
 
 void WordsAvx512::unzip_lanes(const Xmm& v, const Xmm& index) {
   as.vpermd(Zmm(v.getIdx()), Zmm(index.getIdx()), Zmm(v.getIdx()));
@@ -166,7 +164,8 @@ void WordsAvx512::announce_partial(int count) {
   as.kmovq(as.k1, as.rax);
 }
 
-// Masked stores are as narrow as can be: the masked part costs, too, where it crosses a line or page.
+// Masked stores are as narrow as can be: the masked part costs, too, where it crosses a line or
+// page.
 void WordsAvx512::store_part(const Address& to, const Xmm& v, int count) {
   const Xmm x(v.getIdx());
   const Ymm y(v.getIdx());

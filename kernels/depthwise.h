@@ -32,6 +32,7 @@
 
 #include "jit/code_cache.h"
 #include "kernels/depthwise_vector.h"
+#include "kernels/index_range.h"
 
 namespace oct {
 
@@ -67,10 +68,6 @@ struct DepthwiseImage {
   uint8_t* c;
   int64_t c_height, c_width;
   int64_t c_row_bytes, c_pixel_bytes;
-};
-
-struct IndexRange {
-  int64_t begin, end;
 };
 
 // What nr channels of an output pixel cost, but for its epilogue: the cost model's view.

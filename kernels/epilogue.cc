@@ -112,8 +112,7 @@ class RowEmitter {
     const auto second = [&](int j) { return acc[std::min(j + 1, nv - 1)]; };
     for (int j = 0; j < nv; j += 2) {
       as.vpackssdw(acc[j], acc[j], second(j));
-      if (spec.zero_point)
-        as.vpaddsw(acc[j], acc[j], param(offsetof(EpilogueParams, zero_point)));
+      if (spec.zero_point) as.vpaddsw(acc[j], acc[j], param(offsetof(EpilogueParams, zero_point)));
     }
     const Xmm& v = acc[0];
     const Xmm& high = acc[nv > 2 ? 2 : 0];

@@ -8,9 +8,9 @@
 //   u8, s8       t = float(T) * mult[n]       without f32 bias and X; otherwise
 //                t = y * inv_scale            with y as above
 //                q = rne(clamp(t, t_lo, t_hi)) + zero_point
-// When every multiplier is below one and there is neither f32 bias nor X, |t| < 2^31, so the conversion
-// cannot overflow and the saturating packs clamp exactly: `saturating` leaves the float clamp out
-// and narrows to [q_lo, q_hi] in bytes, at about half the instructions per output.
+// When every multiplier is below one and there is neither f32 bias nor X, |t| < 2^31, so the
+// conversion cannot overflow and the saturating packs clamp exactly: `saturating` leaves the float
+// clamp out and narrows to [q_lo, q_hi] in bytes, at about half the instructions per output.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ struct EpilogueSpec {
   bool saturating = false;  // u8/s8 only: see above
   bool clamp_lo = false;    // f32 domain: lo applies. saturating: q_lo applies
   bool clamp_hi = false;
-  bool zero_point = false;  // u8/s8: there is one to add
+  bool zero_point = false;        // u8/s8: there is one to add
   DType add_type = DType::kNone;  // u8/s8: a second tensor is added to the reals
 
   // Whether the result is formed in reals before it is quantised, rather than by one multiply.
@@ -71,7 +71,7 @@ struct EpilogueRow {
   int n;
   Xbyak::Reg64 to, mult, bias, params;
   const Xbyak::Xmm* held_mult = nullptr;  // mult's vectors, if they are kept in registers
-  Xbyak::Reg64 add{};  // the row of X, with add_type
+  Xbyak::Reg64 add{};                     // the row of X, with add_type
 };
 void emit_epilogue_row(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv);
 

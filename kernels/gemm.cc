@@ -7,9 +7,9 @@ namespace {
 std::string cache_key(const KernelRow& row, const GemmSpec& s) {
   const EpilogueSpec& e = s.epilogue;
   std::string key = row.name;
-  for (int field : {s.n, s.k_tail, int{s.a_shift}, int{s.taps}, static_cast<int>(e.c_type), int{e.bias_f32},
-                    int{e.saturating}, int{e.clamp_lo}, int{e.clamp_hi}, int{e.zero_point},
-                    static_cast<int>(e.add_type)})
+  for (int field : {s.n, s.k_tail, int{s.a_shift}, int{s.taps}, static_cast<int>(e.c_type),
+                    int{e.bias_f32}, int{e.saturating}, int{e.clamp_lo}, int{e.clamp_hi},
+                    int{e.zero_point}, static_cast<int>(e.add_type)})
     key += ' ' + std::to_string(field);
   return key;
 }

@@ -11,7 +11,7 @@ struct TileOps {
   int multiplies, adds;  // vector instructions with and without a multiplier
   int loads;             // all loads, memory operands included
   int instructions;
-  double chain_cycles;   // latency of the sums
+  double chain_cycles;  // latency of the sums
 };
 TileOps gemm_tile_ops(const KernelRow& row, int m, int nv);
 

@@ -27,8 +27,7 @@ __m128i whole_block(const BView& b, int64_t k, int64_t n) {
   const int8_t* p = kn ? b.data + k * b.stride_bytes + n : b.data + n * b.stride_bytes + k;
   const __m128i r0 = load4(p), r1 = load4(p + b.stride_bytes);
   const __m128i r2 = load4(p + 2 * b.stride_bytes), r3 = load4(p + 3 * b.stride_bytes);
-  if (kn)
-    return _mm_unpacklo_epi16(_mm_unpacklo_epi8(r0, r1), _mm_unpacklo_epi8(r2, r3));
+  if (kn) return _mm_unpacklo_epi16(_mm_unpacklo_epi8(r0, r1), _mm_unpacklo_epi8(r2, r3));
   return _mm_unpacklo_epi64(_mm_unpacklo_epi32(r0, r1), _mm_unpacklo_epi32(r2, r3));
 }
 
@@ -53,8 +52,7 @@ struct FourBlocks {
 };
 FourBlocks blocks_from_rows(const BView& b, int64_t k, int64_t n) {
   const auto row = [&](int64_t i) {
-    return _mm_loadu_si128(
-        reinterpret_cast<const __m128i*>(b.data + (k + i) * b.stride_bytes + n));
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.data + (k + i) * b.stride_bytes + n));
   };
   const __m128i r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
   const __m128i lo01 = _mm_unpacklo_epi8(r0, r1), hi01 = _mm_unpackhi_epi8(r0, r1);

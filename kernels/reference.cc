@@ -27,8 +27,8 @@ float added(const ReferenceGemm& g, const void* add, int64_t n) {
   return static_cast<float>(x - g.add_zero_point) * g.add_scale;
 }
 
-// The real result: one multiply, one add per addend, then ReLU or clamp with the operand order of maxps and
-// minps.
+// The real result: one multiply, one add per addend, then ReLU or clamp with the operand order of
+// maxps and minps.
 float real_result(const ReferenceGemm& g, int32_t t, int64_t n, const void* add) {
   float y = static_cast<float>(t) * (g.a_scale * g.b_scales[n]);
   if (g.bias_type == DType::kF32) y = y + static_cast<const float*>(g.bias)[n];
@@ -42,13 +42,12 @@ float real_result(const ReferenceGemm& g, int32_t t, int64_t n, const void* add)
   return y;
 }
 
-// The 8-bit result. Without an f32 bias and X a single multiply leads to units of the output scale, and
-// ReLU and clamp act through quantised bounds; with one they act on the real result.
+// The 8-bit result. Without an f32 bias and X a single multiply leads to units of the output scale,
+// and ReLU and clamp act through quantised bounds; with one they act on the real result.
 int quantized_result(const ReferenceGemm& g, int32_t t, int64_t n, const void* add) {
   int lo = dtype_min(g.c_type), hi = dtype_max(g.c_type);
   if (g.bias_type == DType::kF32 || g.add_type != DType::kNone)
-    return round_and_clamp(real_result(g, t, n, add) * (1.0f / g.c_scale), lo, hi,
-                           g.c_zero_point);
+    return round_and_clamp(real_result(g, t, n, add) * (1.0f / g.c_scale), lo, hi, g.c_zero_point);
   if (g.relu) lo = g.c_zero_point;
   if (g.clamp) {
     lo = quantize_value(g.clamp_min, g.c_scale, g.c_zero_point, g.c_type);

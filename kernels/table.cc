@@ -4,51 +4,42 @@
 #include <cstring>
 #include <iterator>
 
+#include "jit/words.h"
 #include "kernels/gemm_vector.h"
 
 namespace oct {
 namespace {
 
-constexpr KernelRow vnni512(const char* name, int mr, int nr) {
-  return {name, "gemm", Isa::kAvx512Vnni, mr, nr, kKr, AForm::kBytes, BForm::kQuads8,
-          kRowAnyData, 16, emit_gemm_vector};
-}
-constexpr KernelRow avx2_pairs16(const char* name, int mr, int nr) {
-  return {name, "gemm", Isa::kAvx2, mr, nr, kKr, AForm::kPairs16, BForm::kPairs16,
-          kRowAnyData, 8, emit_gemm_vector};
-}
-constexpr KernelRow avx2_wide16(const char* name, int mr, int nr) {
-  return {name, "gemm", Isa::kAvx2, mr, nr, kKr, AForm::kBytes, BForm::kPairs16,
-          kRowAnyData, 8, emit_gemm_vector};
-}
-constexpr KernelRow avx2_split16(const char* name, int mr, int nr) {
-  return {name, "gemm", Isa::kAvx2, mr, nr, kKr, AForm::kBytes, BForm::kQuads8,
-          kRowAnyData, 8, emit_gemm_vector};
-}
-constexpr KernelRow avx2_safe(const char* name, int mr, int nr) {
-  return {name, "gemm", Isa::kAvx2, mr, nr, kKr, AForm::kBytes, BForm::kQuads8,
-          kRowNeedsSafePairs, 8, emit_gemm_vector};
+constexpr AForm kInPlace = AForm::kBytes, kPackedA = AForm::kPairs16;
+constexpr BForm kByteB = BForm::kQuads8, kWordB = BForm::kPairs16;
+
+constexpr KernelRow gemm(const char* name, Isa isa, int mr, int nr, AForm a, BForm b,
+                         uint32_t flags = kRowAnyData) {
+  return {name, "gemm", isa, mr, nr, kKr, a, b, flags, vector_lanes(isa), emit_gemm_vector};
 }
 
 constexpr KernelRow depthwise(const char* name, Isa isa, BForm form, uint32_t flags) {
-  const int lanes = isa == Isa::kAvx512Vnni ? 16 : 8;
+  const int lanes = vector_lanes(isa);
   return {name, "depthwise", isa, 2, 4 * lanes, kKr, AForm::kBytes, form, flags, lanes, nullptr};
 }
 
 // Names: gemm_<A><B><sum>_<mr>x<nr>x<kr>_<isa>. u7: A spans 128 values or the weights are proven.
+// Where predictions do not differ, an earlier row is preferred.
 constexpr KernelRow kTable[] = {
-    vnni512("gemm_u8s8s32_6x64x4_avx512vnni", 6, 64),
-    vnni512("gemm_u8s8s32_8x48x4_avx512vnni", 8, 48),
-    vnni512("gemm_u8s8s32_12x32x4_avx512vnni", 12, 32),
-    vnni512("gemm_u8s8s32_16x16x4_avx512vnni", 16, 16),
-    avx2_safe("gemm_u7s8s32_6x16x4_avx2", 6, 16),
-    avx2_safe("gemm_u7s8s32_4x24x4_avx2", 4, 24),
-    avx2_safe("gemm_u7s8s32_12x8x4_avx2", 12, 8),
-    avx2_pairs16("gemm_u8s8s32_3x24x4_avx2", 3, 24),
-    avx2_pairs16("gemm_u8s8s32_4x16x4_avx2", 4, 16),
-    avx2_pairs16("gemm_u8s8s32_6x8x4_avx2", 6, 8),
-    avx2_wide16("gemm_u8s8s32_5x16x4_avx2", 5, 16),
-    avx2_split16("gemm_u8s8s32_3x16x4_avx2", 3, 16),
+    gemm("gemm_u8s8s32_6x64x4_avx512vnni", Isa::kAvx512Vnni, 6, 64, kInPlace, kByteB),
+    gemm("gemm_u8s8s32_8x48x4_avx512vnni", Isa::kAvx512Vnni, 8, 48, kInPlace, kByteB),
+    gemm("gemm_u8s8s32_12x32x4_avx512vnni", Isa::kAvx512Vnni, 12, 32, kInPlace, kByteB),
+    gemm("gemm_u8s8s32_16x16x4_avx512vnni", Isa::kAvx512Vnni, 16, 16, kInPlace, kByteB),
+    gemm("gemm_u7s8s32_6x16x4_avx2", Isa::kAvx2, 6, 16, kInPlace, kByteB, kRowNeedsSafePairs),
+    gemm("gemm_u7s8s32_4x24x4_avx2", Isa::kAvx2, 4, 24, kInPlace, kByteB, kRowNeedsSafePairs),
+    gemm("gemm_u7s8s32_12x8x4_avx2", Isa::kAvx2, 12, 8, kInPlace, kByteB, kRowNeedsSafePairs),
+    gemm("gemm_u8s8s32_3x24x4_avx2", Isa::kAvx2, 3, 24, kPackedA, kWordB),
+    gemm("gemm_u8s8s32_4x16x4_avx2", Isa::kAvx2, 4, 16, kPackedA, kWordB),
+    gemm("gemm_u8s8s32_6x8x4_avx2", Isa::kAvx2, 6, 8, kPackedA, kWordB),
+    // For what the packed rows of A cannot hold: K beyond the stack buffer, convolutions.
+    gemm("gemm_u8s8s32_5x16x4_avx2", Isa::kAvx2, 5, 16, kInPlace, kWordB),
+    // For few rows, where the bytes of B are what limits: half of them.
+    gemm("gemm_u8s8s32_3x16x4_avx2", Isa::kAvx2, 3, 16, kInPlace, kByteB),
     depthwise("depthwise_u8s8s32_2x64x4_avx512vnni", Isa::kAvx512Vnni, BForm::kQuads8, kRowAnyData),
     depthwise("depthwise_u8s8s32_2x32x4_avx2", Isa::kAvx2, BForm::kPairs16, kRowAnyData),
     depthwise("depthwise_u7s8s32_2x32x4_avx2", Isa::kAvx2, BForm::kQuads8, kRowNeedsSafePairs),

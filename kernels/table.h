@@ -41,8 +41,8 @@ enum RowFlags : uint32_t {
 
 // What code is generated for.
 struct GemmSpec {
-  int n = 0;            // columns of this panel, 1 .. nr
-  int k_tail = 0;       // K % 4 for AForm::kBytes, otherwise 0
+  int n = 0;             // columns of this panel, 1 .. nr
+  int k_tail = 0;        // K % 4 for AForm::kBytes, otherwise 0
   bool a_shift = false;  // kBytes only: GemmArgs::a_shift is added to every byte of A
   bool taps = false;     // K is a list of taps (convolution) instead of one run of groups
   EpilogueSpec epilogue;
@@ -50,30 +50,32 @@ struct GemmSpec {
   friend bool operator==(const GemmSpec&, const GemmSpec&) = default;
 };
 
-// One tap: where its part of a row of A and its K groups in the panel begin, in bytes from GemmArgs::a
-// (plus the row) and GemmArgs::b. Every tap has the same number of K groups and the same tail.
+// One tap: where its part of a row of A and its K groups in the panel begin, in bytes from
+// GemmArgs::a (plus the row) and GemmArgs::b. Every tap has the same number of K groups and the
+// same tail.
 struct Tap {
   int64_t a_offset, b_offset;
 };
 
 // One call: `tiles` consecutive tiles of m rows against one panel of B. Strides in bytes.
 struct GemmArgs {
-  const void* a;              // first row
+  const void* a;  // first row
   int64_t a_stride_bytes;
-  const void* b;              // the packed panel
-  void* c;                    // first row, first column of the panel
+  const void* b;  // the packed panel
+  void* c;        // first row, first column of the panel
   int64_t c_stride_bytes;
-  const int32_t* init;        // per column: where accumulators start (bias - corrections), padded to whole vectors
-  const float* mult;          // per column, padded to whole vectors; unused for s32
-  const float* bias;          // per column, padded to whole vectors; only with bias_f32
-  const int32_t* row_init;    // per row, AForm::kPairs16 only: added to the accumulators
+  // Per column, padded to whole vectors.
+  const int32_t* init;      // where accumulators start: bias less corrections
+  const float* mult;        // unused for s32
+  const float* bias;        // only with bias_f32
+  const int32_t* row_init;  // per row, AForm::kPairs16 only: added to the accumulators
   const EpilogueParams* epilogue;
-  const Tap *taps, *taps_end; // with taps: at least none
-  const void* add;            // with add_type: the row of X that belongs to c
+  const Tap *taps, *taps_end;  // with taps: at least none
+  const void* add;             // with add_type: the row of X that belongs to c
   int64_t add_stride_bytes;
-  int64_t k_groups;           // floor(K / 4), or ceil for packed A; of one tap with taps
-  int64_t tiles;              // >= 1
-  uint32_t a_shift;           // the byte to add, in all four bytes
+  int64_t k_groups;  // floor(K / 4), or ceil for packed A; of one tap with taps
+  int64_t tiles;     // >= 1
+  uint32_t a_shift;  // the byte to add, in all four bytes
 };
 
 using GemmFn = void (*)(const GemmArgs*);
@@ -89,7 +91,7 @@ struct KernelRow {
   AForm a_form;
   BForm b_form;
   uint32_t flags;
-  int lanes;  // 32-bit lanes of its vectors: panels are padded to whole vectors
+  int lanes;      // 32-bit lanes of its vectors: panels are padded to whole vectors
   EmitGemm emit;  // null for other operations
 };
 

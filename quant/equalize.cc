@@ -54,8 +54,7 @@ int cross_layer_equalize(const LayerPair& layers, double threshold, int max_iter
   std::fill_n(factors, channels, 1.0f);
   std::vector<float> f(channels), inverse(channels);
   int iteration = 0;
-  for (double change = HUGE_VAL; iteration < max_iterations && !(change < threshold);
-       ++iteration) {
+  for (double change = HUGE_VAL; iteration < max_iterations && !(change < threshold); ++iteration) {
     const std::vector<float> width1 = channel_widths(layers.weights1, layers.layout1);
     const std::vector<float> width2 = channel_widths(layers.weights2, layers.layout2);
     for (size_t c = 0; c < channels; ++c) {

@@ -47,8 +47,7 @@ std::vector<float> split_and_assign(const Histogram& old, const Range& range) {
   const float part_width = (old.range.max - old.range.min) / static_cast<float>(parts);
   for (int i = 0; i < parts; ++i) {
     const float weight = old.counts[static_cast<size_t>(i / kUpsample)] / kUpsample;
-    const float middle =
-        linspace(old.range.min, old.range.max, parts + 1, i) + 0.5f * part_width;
+    const float middle = linspace(old.range.min, old.range.max, parts + 1, i) + 0.5f * part_width;
     const auto above = std::upper_bound(edges.begin(), edges.end(), middle);
     const int bin = static_cast<int>(above - edges.begin()) - 1;
     result[static_cast<size_t>(std::clamp(bin, 0, bins - 1))] += weight;

@@ -72,8 +72,7 @@ std::vector<Range> Observer::ranges() const {
   const Histogram* h = histogram();
   const bool magnitudes = counts_magnitudes();
   switch (config_.kind) {
-    case ObserverKind::kPercentile:
-      return {percentile_search(*h, magnitudes, config_.percentile)};
+    case ObserverKind::kPercentile: return {percentile_search(*h, magnitudes, config_.percentile)};
     case ObserverKind::kEntropy: return {entropy_search(*h, magnitudes, config_.scheme)};
     case ObserverKind::kMse: return {mse_search(*h, magnitudes, config_.scheme)};
     case ObserverKind::kHistogram: return {histogram_search(*h)};

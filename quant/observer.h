@@ -38,13 +38,13 @@ constexpr int kMaxBins = 1 << 20;
 struct ObserverConfig {
   ObserverKind kind = ObserverKind::kMinMax;
   QScheme scheme;
-  int64_t channels = 0;          // 0: per tensor
+  int64_t channels = 0;  // 0: per tensor
   int32_t channel_axis = 0;
-  float averaging = 0.01f;       // kMovingAverage
-  int32_t bins = 2048;           // the histograms
-  double percentile = 99.99;     // kPercentile
-  float scale = 0;               // kFixed
-  int32_t zero_point = 0;        // kFixed
+  float averaging = 0.01f;    // kMovingAverage
+  int32_t bins = 2048;        // the histograms
+  double percentile = 99.99;  // kPercentile
+  float scale = 0;            // kFixed
+  int32_t zero_point = 0;     // kFixed
   friend bool operator==(const ObserverConfig&, const ObserverConfig&) = default;
 };
 

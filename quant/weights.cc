@@ -8,9 +8,8 @@ namespace oct {
 std::vector<QParams> weight_qparams(const float* weights, const ChannelLayout& layout,
                                     const QScheme& scheme) {
   std::vector<Range> ranges(static_cast<size_t>(layout.channels));
-  for_each_channel_element(layout, [&](int64_t c, int64_t i) {
-    ranges[static_cast<size_t>(c)].include(weights[i]);
-  });
+  for_each_channel_element(
+      layout, [&](int64_t c, int64_t i) { ranges[static_cast<size_t>(c)].include(weights[i]); });
   std::vector<QParams> params;
   for (const Range& range : ranges) params.push_back(observer_qparams(scheme, range));
   return params;

@@ -60,7 +60,8 @@ class Drawing {
     const int64_t padded = c.in[i] + d.pad_begin[i] + d.pad_end[i] - reach;
     c.out[i] = transposed ? (c.in[i] - 1) * d.stride[i] - d.pad_begin[i] - d.pad_end[i] + reach +
                                 d.output_padding[i]
-                          : padded < 0 ? 0 : padded / d.stride[i] + 1;
+               : padded < 0 ? 0
+                            : padded / d.stride[i] + 1;
   }
 
   void operands() {
@@ -74,7 +75,8 @@ class Drawing {
     const int64_t in = d.in_channels / d.groups, out = d.out_channels / d.groups;
     c.w_ohwi.resize(static_cast<size_t>(d.out_channels * c.taps() * in));
     for (int8_t& v : c.w_ohwi)
-      v = static_cast<int8_t>(rng.one_in(4) ? (rng.one_in(2) ? -128 : 127) : rng.between(-128, 127));
+      v = static_cast<int8_t>(rng.one_in(4) ? (rng.one_in(2) ? -128 : 127)
+                                            : rng.between(-128, 127));
     c.w = c.w_ohwi;
     d.w_layout = rng.one_in(2) ? OCT_WEIGHTS_OIHW : OCT_WEIGHTS_OHWI;
     if (d.w_layout == OCT_WEIGHTS_OIHW) {
@@ -130,8 +132,10 @@ class Drawing {
   void residual() {
     d.add_type = rng.one_in(2) ? OCT_S8 : OCT_U8;
     d.add_scale = 0.03f;
-    d.add_zero_point = static_cast<int32_t>(rng.between(type_min(d.add_type), type_max(d.add_type)));
-    c.x.resize(static_cast<size_t>(std::max<int64_t>(0, c.batch * c.out_pixels() * d.out_channels)));
+    d.add_zero_point =
+        static_cast<int32_t>(rng.between(type_min(d.add_type), type_max(d.add_type)));
+    c.x.resize(
+        static_cast<size_t>(std::max<int64_t>(0, c.batch * c.out_pixels() * d.out_channels)));
     rng.fill_bytes(c.x.data(), c.x.size());
   }
 
@@ -187,7 +191,8 @@ std::vector<uint8_t> ConvCase::expected() const {
   v.stride = full(d.stride, d.rank);
   v.dilation = full(d.dilation, d.rank);
   v.pad_begin = {0, 0, 0};
-  for (int i = 0; i < d.rank; ++i) v.pad_begin[static_cast<size_t>(3 - d.rank + i)] = d.pad_begin[i];
+  for (int i = 0; i < d.rank; ++i)
+    v.pad_begin[static_cast<size_t>(3 - d.rank + i)] = d.pad_begin[i];
   v.transposed = d.flags & OCT_QCONV_TRANSPOSED;
   std::vector<uint8_t> result(c_bytes());
   reference_conv(v, batch, full(in, d.rank), full(out, d.rank), a.data(),

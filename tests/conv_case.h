@@ -19,9 +19,9 @@ struct ConvLimits {
 struct ConvCase {
   oct_qconv_desc desc = OCT_QCONV_DESC_INIT;
   int64_t batch = 1, in[OCT_MAX_SPATIAL] = {}, out[OCT_MAX_SPATIAL] = {};
-  std::vector<int8_t> w;         // as desc.w_layout says
-  std::vector<int8_t> w_ohwi;    // [out_channels][taps][in_channels / groups]
-  std::vector<uint8_t> a, x;     // dense; x is empty without add_type
+  std::vector<int8_t> w;       // as desc.w_layout says
+  std::vector<int8_t> w_ohwi;  // [out_channels][taps][in_channels / groups]
+  std::vector<uint8_t> a, x;   // dense; x is empty without add_type
   std::vector<float> scales, bias_f32;
   std::vector<int32_t> bias_s32;
 

@@ -1,5 +1,5 @@
-// Convolution plans against the reference: every lowering, under every cap, with guard pages at both ends
-// of all tensors; strided tensors; threads; and input that must be refused.
+// Convolution plans against the reference: every lowering, under every cap, with guard pages at
+// both ends of all tensors; strided tensors; threads; and input that must be refused.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -51,8 +51,7 @@ std::vector<uint8_t> run_guarded(oct_qconv* plan, const ConvCase& c, Flush flush
   const GuardBuffer a("A", c.a.size()), x("X", c.x.size() + 1), out("C", c.c_bytes());
   oct_qconv_args args = dense_args(c, out.place(flush, c.c_bytes()));
   args.a.data = std::memcpy(a.place(flush, c.a.size()), c.a.data(), c.a.size());
-  if (!c.x.empty())
-    args.add.data = std::memcpy(x.place(flush, c.x.size()), c.x.data(), c.x.size());
+  if (!c.x.empty()) args.add.data = std::memcpy(x.place(flush, c.x.size()), c.x.data(), c.x.size());
   set_fault_note(c.text());
   EXPECT_EQ(oct_qconv_run(plan, &args), OCT_OK) << oct_last_error();
   const uint8_t* result = static_cast<const uint8_t*>(args.c.data);
@@ -149,8 +148,10 @@ TEST(Conv, BadDescriptionsAreRefusedWithTheNumbers) {
   const BadConv cases[] = {
       {"rank", [](oct_qconv_desc& d) { d.rank = 4; }, OCT_INVALID_ARGUMENT, "rank is 4"},
       {"groups", [](oct_qconv_desc& d) { d.groups = 3; }, OCT_INVALID_ARGUMENT, "groups is 3"},
-      {"kernel", [](oct_qconv_desc& d) { d.kernel[1] = 0; }, OCT_INVALID_ARGUMENT, "kernel[1] is 0"},
-      {"stride", [](oct_qconv_desc& d) { d.stride[0] = 0; }, OCT_INVALID_ARGUMENT, "stride[0] is 0"},
+      {"kernel", [](oct_qconv_desc& d) { d.kernel[1] = 0; }, OCT_INVALID_ARGUMENT,
+       "kernel[1] is 0"},
+      {"stride", [](oct_qconv_desc& d) { d.stride[0] = 0; }, OCT_INVALID_ARGUMENT,
+       "stride[0] is 0"},
       {"dilation", [](oct_qconv_desc& d) { d.dilation[0] = -1; }, OCT_INVALID_ARGUMENT, "-1"},
       {"padding", [](oct_qconv_desc& d) { d.pad_end[0] = -2; }, OCT_INVALID_ARGUMENT,
        "pad_end[0] is -2"},
@@ -168,11 +169,16 @@ TEST(Conv, BadDescriptionsAreRefusedWithTheNumbers) {
          d.add_scale = 0;
        },
        OCT_INVALID_ARGUMENT, "add_scale is 0"},
-      {"sums", [](oct_qconv_desc& d) { d.kernel[0] = d.kernel[1] = 31; d.in_channels = 128; },
+      {"sums",
+       [](oct_qconv_desc& d) {
+         d.kernel[0] = d.kernel[1] = 31;
+         d.in_channels = 128;
+       },
        OCT_INVALID_ARGUMENT, "k is 123008"},
       {"taps", [](oct_qconv_desc& d) { d.kernel[0] = d.kernel[1] = 33; }, OCT_UNSUPPORTED,
        "1089 taps"},
-      {"size", [](oct_qconv_desc& d) { d.struct_size = 8; }, OCT_VERSION_MISMATCH, "struct_size is 8"},
+      {"size", [](oct_qconv_desc& d) { d.struct_size = 8; }, OCT_VERSION_MISMATCH,
+       "struct_size is 8"},
   };
   const std::vector<int8_t> w(1 << 20);
   const std::vector<float> scales(8, 0.5f);

@@ -54,8 +54,7 @@ std::vector<Observer> observers() {
 // Replaces the checksum by the right one, so that what follows the frame is reached.
 std::vector<uint8_t> sealed(std::vector<uint8_t> blob) {
   const uint32_t crc = crc32(std::span(blob).first(blob.size() - 4));
-  for (size_t i = 0; i < 4; ++i)
-    blob[blob.size() - 4 + i] = static_cast<uint8_t>(crc >> (8 * i));
+  for (size_t i = 0; i < 4; ++i) blob[blob.size() - 4 + i] = static_cast<uint8_t>(crc >> (8 * i));
   return blob;
 }
 
@@ -147,15 +146,15 @@ TEST(ObserverBlob, RefusesMadeUpContents) {
     return error_of(sealed(blob));
   };
   EXPECT_EQ(with(20, {1}), BlobError::kNone);
-  EXPECT_EQ(with(20, {0}), BlobError::kDamaged);                    // no such kind
-  EXPECT_EQ(with(20, {3}), BlobError::kDamaged);                    // a histogram, without room
-  EXPECT_EQ(with(24, {3}), BlobError::kDamaged);                    // s32
-  EXPECT_EQ(with(24, {1, 1}), BlobError::kDamaged);                 // u8 in the low byte only
-  EXPECT_EQ(with(28, {16}), BlobError::kDamaged);                   // unknown flags
+  EXPECT_EQ(with(20, {0}), BlobError::kDamaged);                       // no such kind
+  EXPECT_EQ(with(20, {3}), BlobError::kDamaged);                       // a histogram, without room
+  EXPECT_EQ(with(24, {3}), BlobError::kDamaged);                       // s32
+  EXPECT_EQ(with(24, {1, 1}), BlobError::kDamaged);                    // u8 in the low byte only
+  EXPECT_EQ(with(28, {16}), BlobError::kDamaged);                      // unknown flags
   EXPECT_EQ(with(44, {0xff, 0xff, 0xff, 0x7f}), BlobError::kDamaged);  // 2^31 - 1 channels
   EXPECT_EQ(with(44, {0, 0, 0, 0, 0, 0, 0, 0xff}), BlobError::kDamaged);
-  EXPECT_EQ(with(104, {0, 0, 0xc0, 0x7f}), BlobError::kDamaged);    // a NaN as minimum
-  EXPECT_EQ(with(104, {0, 0, 0, 0}), BlobError::kDamaged);          // an infinite maximum alone
+  EXPECT_EQ(with(104, {0, 0, 0xc0, 0x7f}), BlobError::kDamaged);  // a NaN as minimum
+  EXPECT_EQ(with(104, {0, 0, 0, 0}), BlobError::kDamaged);        // an infinite maximum alone
   EXPECT_EQ(with(104, {0, 0, 0x80, 0x3f, 0, 0, 0, 0}), BlobError::kDamaged);  // [1, 0]
   EXPECT_EQ(with(104, {0, 0, 0, 0, 0, 0, 0x80, 0x3f}), BlobError::kNone);     // [0, 1]
 }

@@ -55,9 +55,9 @@ std::vector<uint8_t> compute_all(const Inputs& inputs) {
   pair.inner1 = 10;
   pair.weights2 = w2.data();
   pair.outer2 = 7;
-  EXPECT_EQ(oct_cross_layer_equalize(&pair, out.data(), nullptr, out2.data(), factors.data(),
-                                     nullptr),
-            OCT_OK)
+  EXPECT_EQ(
+      oct_cross_layer_equalize(&pair, out.data(), nullptr, out2.data(), factors.data(), nullptr),
+      OCT_OK)
       << oct_last_error();
   keep(out), keep(out2), keep(factors);
   std::vector<float> magnitudes = {1e-39f, 1e-20f, 0.3f, 7, 1e20f, 0};

@@ -45,8 +45,7 @@ TEST(Histogram, GrowsAsPyTorchs) {
 TEST(Histogram, OneSided) {
   const Histogram h = histogram_of(8, {{0, 0.3f, 1.2f, 1.7f}, {0.1f, 1.3f, 2, 2.7f}});
   EXPECT_EQ(h.range, (Range{0, 2.7f}));
-  EXPECT_EQ(h.counts,
-            (std::vector<float>{2.5625f, 0.4375f, 0, 2, 0.9375f, 1.0625f, 0, 1}));
+  EXPECT_EQ(h.counts, (std::vector<float>{2.5625f, 0.4375f, 0, 2, 0.9375f, 1.0625f, 0, 1}));
   EXPECT_NEAR(histogram_search(h).max, 2.3625f, 1e-6);
   EXPECT_EQ(histogram_search(h).min, 0);
 }

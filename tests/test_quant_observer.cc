@@ -142,9 +142,8 @@ TEST(Merge, ExtremaOfShardsEqualOnePass) {
   Rng rng("shards");
   for (int axis : {-1, 0, 1, 2}) {
     const std::vector<int64_t> sizes = {4, 3, 5};
-    const ObserverConfig config =
-        config_of(ObserverKind::kMinMax, axis < 0 ? 0 : sizes[static_cast<size_t>(axis)],
-                  std::max(axis, 0));
+    const ObserverConfig config = config_of(
+        ObserverKind::kMinMax, axis < 0 ? 0 : sizes[static_cast<size_t>(axis)], std::max(axis, 0));
     Observer one_pass(config);
     std::vector<Observer> shards(4, Observer(config));
     for (int i = 0; i < 20; ++i) {

@@ -75,9 +75,9 @@ TEST(ObserverQParams, ZeroPointStaysInRangeAndMapsToZero) {
     const Range range = {std::min(a, b), std::max(a, b)};
     for (const QScheme& scheme : {u8(), s8(), u8(kReduced), s8(kNarrow), s8(kSymmetric)}) {
       const QRange q = quant_range(scheme);
-      for (const QParams& p : {observer_qparams(scheme, range),
-                               choose_qparams_fbgemm(scheme, range),
-                               choose_qparams_aten(scheme, range)}) {
+      for (const QParams& p :
+           {observer_qparams(scheme, range), choose_qparams_fbgemm(scheme, range),
+            choose_qparams_aten(scheme, range)}) {
         EXPECT_GE(p.zero_point, q.lo) << range.min << " " << range.max;
         EXPECT_LE(p.zero_point, q.hi) << range.min << " " << range.max;
         EXPECT_EQ(quantize_divide(0, p.scale, p.zero_point, q), p.zero_point);

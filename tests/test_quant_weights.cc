@@ -93,9 +93,8 @@ TEST(CrossLayerEqualization, KeepsTheFunctionAndEqualisesRanges) {
   const auto x = normal_tensor(rng, 6);
   const auto before = run_layers(w1, b1, w2, x, 5);
   std::vector<float> factors(5);
-  const LayerPair layers = {{1, channels, inputs}, {outputs, channels, 1},
-                            w1.data(),             b1.data(),
-                            w2.data()};
+  const LayerPair layers = {
+      {1, channels, inputs}, {outputs, channels, 1}, w1.data(), b1.data(), w2.data()};
   const int iterations = cross_layer_equalize(layers, 1e-4, 100, factors.data());
   EXPECT_GE(iterations, 2);
   EXPECT_LE(iterations, 5);

@@ -257,7 +257,8 @@ OCT_API oct_status oct_qgemm_run(const oct_qgemm *plan, const oct_qgemm_args *ar
 
 /* Why the plan computes as it does, for `m` rows, as JSON: {"op", "problem", "kernel", "isa",
  * "blocking", "threads", "predicted_cycles", "candidates": [{"kernel", "predicted_cycles",
- * "chosen", "rejected"}]}: predictions are for one core; "rejected" is the reason, or null. Buffer rules as in oct_describe. */
+ * "chosen", "rejected"}]}: predictions are for one core; "rejected" is the reason, or null.
+ * Buffer rules as in oct_describe. */
 OCT_API oct_status oct_qgemm_explain(const oct_qgemm *plan, int64_t m, char *buffer, size_t size,
                                      size_t *needed);
 
@@ -287,7 +288,8 @@ enum {
  *   T[b, o.., c] = sum over taps t and channels i of
  *       (A[b, o * stride - pad_begin + t * dilation, g, i] - a_zero_point) * W[c, t, i]
  *   with g the group of output channel c. Taps outside the input add exactly zero.
- *   Output size: (in + pad_begin + pad_end - dilation * (kernel - 1) - 1) / stride + 1, rounded down.
+ *   Output size: (in + pad_begin + pad_end - dilation * (kernel - 1) - 1) / stride + 1, rounded
+ *   down.
  *   TRANSPOSED: the adjoint of that map in its spatial indices, output size
  *   (in - 1) * stride - pad_begin - pad_end + dilation * (kernel - 1) + 1 + output_padding.
  *
@@ -295,7 +297,8 @@ enum {
  * tensor X of the output's shape is added before RELU or CLAMP, and everything is computed in
  * binary32, each operation rounded once:
  *   y = float(T + bias_s32) * fl(a_scale * w_scales[c]) + bias_f32[c] + float(X - add_zero_point) *
- *   add_scale; RELU or CLAMP; store, or for u8/s8 rne(clamp(y * fl(1 / c_scale))) + c_zero_point. */
+ *   add_scale; RELU or CLAMP; store, or for u8/s8
+ *   rne(clamp(y * fl(1 / c_scale))) + c_zero_point. */
 typedef struct oct_qconv_desc {
   size_t struct_size;
   int32_t rank;                 /* 1, 2 or 3 */
@@ -360,7 +363,7 @@ typedef struct oct_qconv_args {
   size_t struct_size;
   int64_t batch;                /* 0 is legal and does nothing */
   int64_t in_size[OCT_MAX_SPATIAL];
-  oct_tensor a, c;              /* A [batch, in_size.., in_channels], C [batch, out.., out_channels] */
+  oct_tensor a, c;              /* A [batch, in.., in_channels], C [batch, out.., out_channels] */
   oct_tensor add;               /* X, shaped as C; only with add_type */
 } oct_qconv_args;
 
@@ -373,8 +376,8 @@ OCT_API oct_status oct_qconv_output_size(const oct_qconv *plan,
                                          const int64_t in_size[OCT_MAX_SPATIAL],
                                          int64_t out_size[OCT_MAX_SPATIAL]);
 
-/* Runs a plan; as oct_qgemm_run. C must not overlap A; X may be C itself (same pointer and strides).
- * Scratch is at most 96 KiB of stack in each thread, whatever the sizes. */
+/* Runs a plan; as oct_qgemm_run. C must not overlap A; X may be C itself (same pointer and
+ * strides). Scratch is at most 96 KiB of stack in each thread, whatever the sizes. */
 OCT_API oct_status oct_qconv_run(const oct_qconv *plan, const oct_qconv_args *args);
 
 /* As oct_qgemm_explain, for one image of the given size. */
