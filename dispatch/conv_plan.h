@@ -56,8 +56,8 @@ struct oct_qconv {
   oct::ConvShape shape;
   oct::Layer layer;
   oct::Selection selection;  // for the columns of one group
-  std::vector<oct::DepthwiseCandidate>
-      depthwise_candidates;                   // empty if it is no depthwise convolution
+  // Empty if the convolution is not depthwise.
+  std::vector<oct::DepthwiseCandidate> depthwise_candidates;
   std::unique_ptr<oct::Depthwise> depthwise;  // set: it does all the work
   const oct::KernelRow* row = nullptr;        // the main kernel
   bool folded = false;

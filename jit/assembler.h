@@ -97,7 +97,6 @@ class RegisterPool {
   };
 
   Role take();
-  int available() const { return __builtin_popcount(free_); }
 
  private:
   uint32_t free_;

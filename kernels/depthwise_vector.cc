@@ -26,6 +26,7 @@
 #include <bit>
 #include <cassert>
 #include <cstddef>
+#include <deque>
 
 #include "jit/words.h"
 #include "kernels/depthwise_gather.h"
@@ -155,20 +156,21 @@ class DepthwiseEmitter {
     const auto take = [&] { return w.reg(scope.emplace_back(pool.take()).index()); };
     const TapDot* const dots = &taps.dots[static_cast<size_t>(run.first)];
     // Of each dot and output row: in registers if they serve several vectors, or in memory.
-    std::vector<std::unique_ptr<Operand>> operands;
+    std::deque<Address> memory;  // deques: b points into them
+    std::deque<Xmm> registers;
+    std::vector<const Operand*> b;
     for (int t = 0; t < run.count; ++t)
       for (int r = 0; r < spec.outputs; ++r)
         for (int word = 0; word < w.shape.b_words; ++word) {
-          const Address memory = as.ptr[rWeights + weights];
-          operands.push_back(std::make_unique<Address>(memory));
+          memory.push_back(as.ptr[rWeights + weights]);
+          b.push_back(&memory.back());
           if (!dots[t].used[r]) continue;
           weights += w.bytes();
           if (!many_registers(row) || x == 1) continue;
-          operands.back() = std::make_unique<Xmm>(take());
-          as.vmovups(static_cast<const Xmm&>(*operands.back()), memory);
+          registers.push_back(take());
+          as.vmovups(registers.back(), memory.back());
+          b.back() = &registers.back();
         }
-    std::vector<const Operand*> b;
-    for (const auto& operand : operands) b.push_back(operand.get());
 
     std::vector<Xmm> a, temporaries;
     for (int i = 0; i < w.shape.a_words; ++i) a.push_back(take());

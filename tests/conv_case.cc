@@ -136,7 +136,7 @@ class Drawing {
         static_cast<int32_t>(rng.between(type_min(d.add_type), type_max(d.add_type)));
     c.x.resize(
         static_cast<size_t>(std::max<int64_t>(0, c.batch * c.out_pixels() * d.out_channels)));
-    rng.fill_bytes(c.x.data(), c.x.size());
+    if (!c.x.empty()) rng.fill_bytes(c.x.data(), c.x.size());
   }
 
   Rng& rng;
