@@ -57,7 +57,7 @@ oct_status check_channels(const oct_qconv_desc& d) {
 }  // namespace
 
 int64_t ConvAxis::output_size(int64_t in) const {
-  // Every term is below 2^63 / 4 by the ranges of its factors.
+  // Each factor is below 2^31, so no sum of two products leaves int64.
   const int64_t reach = dilation * (kernel - 1) + 1;
   if (transposed) return (in - 1) * stride - pad_begin - pad_end + reach + output_padding;
   return floor_div(in + pad_begin + pad_end - reach, stride) + 1;
