@@ -6,18 +6,9 @@
 namespace oct {
 
 Tally Extrema::add(const FloatView& batch, int axis) {
-  Tally tally;
-  for_each(batch, axis, [&](int64_t channel, float x) {
-    if (std::isnan(x)) {
-      ++tally.nans;
-    } else if (std::isinf(x)) {
-      ++tally.infinities;
-    } else {
-      ++tally.finite;
-      ranges[static_cast<size_t>(channel)].include(x);
-    }
+  return for_each_finite(batch, axis, [&](int64_t channel, float x) {
+    ranges[static_cast<size_t>(channel)].include(x);
   });
-  return tally;
 }
 
 void Extrema::merge(const Extrema& other) {

@@ -85,18 +85,9 @@ float Histogram::edge(int bin) const {
 int Histogram::bin_of(float x) const { return bin_on(range, bins(), x); }
 
 Tally Histogram::add(const FloatView& batch, Counted counted) {
-  Tally tally;
   Range grown = range;
-  for_each(batch, -1, [&](int64_t, float x) {
-    if (std::isnan(x)) {
-      ++tally.nans;
-    } else if (std::isinf(x)) {
-      ++tally.infinities;
-    } else {
-      ++tally.finite;
-      grown.include(value_of(x, counted));
-    }
-  });
+  const Tally tally =
+      for_each_finite(batch, -1, [&](int64_t, float x) { grown.include(value_of(x, counted)); });
   if (tally.finite == 0) return tally;
   if (counted != Counted::kValues) grown.include(0.0f);
 

@@ -16,18 +16,6 @@
 
 namespace oct {
 
-// How many elements of each kind a batch had. Only the finite ones count for anything else.
-struct Tally {
-  uint64_t finite = 0, nans = 0, infinities = 0;
-  Tally& operator+=(const Tally& other) {
-    finite += other.finite;
-    nans += other.nans;
-    infinities += other.infinities;
-    return *this;
-  }
-  friend bool operator==(const Tally&, const Tally&) = default;
-};
-
 // What is counted: the values, on the range that they span, or, for the searches that need the
 // range to hold zero, the values or their magnitudes on a range that also holds zero.
 enum class Counted { kValues, kValuesAndZero, kMagnitudes };

@@ -1,6 +1,7 @@
 // A strided tensor of binary32 values, and the walk over its elements.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 namespace oct {
@@ -44,6 +45,35 @@ void for_each(const FloatView& v, int axis, Visit visit) {
     }
     if (d < 0) return;
   }
+}
+
+// How many elements of each kind a batch had. Only the finite ones count for anything else.
+struct Tally {
+  uint64_t finite = 0, nans = 0, infinities = 0;
+  Tally& operator+=(const Tally& other) {
+    finite += other.finite;
+    nans += other.nans;
+    infinities += other.infinities;
+    return *this;
+  }
+  friend bool operator==(const Tally&, const Tally&) = default;
+};
+
+// visit(c, x) for every finite element, as for_each; counts all of them.
+template <class Visit>
+Tally for_each_finite(const FloatView& v, int axis, Visit visit) {
+  Tally tally;
+  for_each(v, axis, [&](int64_t channel, float x) {
+    if (std::isnan(x)) {
+      ++tally.nans;
+    } else if (std::isinf(x)) {
+      ++tally.infinities;
+    } else {
+      ++tally.finite;
+      visit(channel, x);
+    }
+  });
+  return tally;
 }
 
 }  // namespace oct
