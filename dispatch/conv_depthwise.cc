@@ -22,6 +22,7 @@ std::string reason_against(const KernelRow& row, const oct_qconv& plan, const Us
   const Layer& layer = plan.layer;
   if (!isas[row.isa]) return isas.reason[static_cast<int>(row.isa)];
   if (layer.forced && layer.forced != &row) return "another kernel is forced";
+  if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return "A is u8";
   if (shape.axes[1].transposed) return "the convolution is transposed";
   if (!trivial(shape.axes[0])) return "the convolution has three spatial dimensions";
   if (layer.epilogue.add_type != DType::kNone) return "a second tensor is added";
@@ -30,8 +31,8 @@ std::string reason_against(const KernelRow& row, const oct_qconv& plan, const Us
     return "its rows of input exceed the stack buffer of " + std::to_string(kMaxDepthwiseScratch) +
            " bytes";
   if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
-    if (!layer.forced && isas[Isa::kAvx512Vnni])
-      return "the proof that pairs of weights are safe was not tried beside avx512vnni";
+    if (const char* vnni = isas.vnni(); vnni && !layer.forced)
+      return std::string("the proof that pairs of weights are safe was not tried beside ") + vnni;
     if (!Depthwise::pairs_safe(row, depthwise_shape(shape), w))
       return "A spans " + std::to_string(layer.a_span() + 1) +
              " values, and pairs of weights exceed 128: its int16 sums could saturate";
@@ -45,7 +46,7 @@ double cycles_per_pixel(const KernelRow& row, const ConvShape& shape) {
   constexpr double kGather = 16, kEpilogue = 4 * 5 + 3;
   const DepthwiseCost cost = Depthwise::cost(row, depthwise_shape(shape));
   const double blocks = static_cast<double>((shape.in_channels + row.nr - 1) / row.nr);
-  const CorePorts ports = core_ports(cpu_facts(), row.isa);
+  const CorePorts ports = core_ports(cpu_facts(), row);
   return blocks * (cost.dots + cost.gathers * kGather + kEpilogue) / ports.vectors;
 }
 

@@ -31,8 +31,8 @@ double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64
 // of 512 bits). 256-bit loads go at two per cycle, 512-bit loads at two only where words are not
 // cracked. `instructions` for Zen is what the loops of these kernels were seen to sustain on Zen 4
 // (4.6), below its nominal six. L2 and L3 bandwidths are sustained figures.
-CorePorts core_ports(const CpuFacts& facts, Isa isa) {
-  const bool amd = facts.vendor == "amd", zmm = isa >= Isa::kAvx512bw;
+CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
+  const bool amd = facts.vendor == "amd", zmm = row.lanes == 16;
   CorePorts p{2, amd ? 4.0 : 3.0, 2, amd ? 4.6 : 4.0, 28, 10, 0, 0};
   if (zmm) {
     p.multiplies = facts.zmm_per_cycle;

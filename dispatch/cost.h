@@ -19,7 +19,7 @@ struct CorePorts {
   double l2_bytes, l3_bytes;
   int64_t l1_size, l2_size;
 };
-CorePorts core_ports(const CpuFacts& facts, Isa isa);
+CorePorts core_ports(const CpuFacts& facts, const KernelRow& row);
 
 // `rows` rows of A split into tiles of nearly equal height: `tall` tiles of `height` rows, then
 // `rest` tiles of height - 1.

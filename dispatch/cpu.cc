@@ -78,7 +78,7 @@ constexpr Feature kAmxInt8 = {"AMX-INT8", 7, 0, kEdx, 25};
 constexpr IsaNeeds kIsaNeeds[] = {
     {Isa::kAvx2, kYmmState, "YMM", {kAvx2, kAvx}},
     {Isa::kAvxVnni, kYmmState, "YMM", {kAvx2, kAvx, kAvxVnni}},
-    {Isa::kAvxVnniInt8, kYmmState, "YMM", {kAvx2, kAvx, kAvxVnniInt8}},
+    {Isa::kAvxVnniInt8, kYmmState, "YMM", {kAvx2, kAvx, kAvxVnni, kAvxVnniInt8}},
     {Isa::kAvx512bw, kZmmState, "ZMM", {kAvx2, kAvx512f, kAvx512bw, kAvx512dq, kAvx512vl}},
     {Isa::kAvx512Vnni,
      kZmmState,
@@ -258,6 +258,12 @@ bool UsableIsas::any() const {
   for (bool u : usable)
     if (u) return true;
   return false;
+}
+
+const char* UsableIsas::vnni() const {
+  for (int i = kIsaCount; i-- > 1;)
+    if (usable[i] && has_vnni(static_cast<Isa>(i))) return kIsaNames[i];
+  return nullptr;
 }
 
 UsableIsas usable_isas(const CpuFacts& facts, Isa cap) {

@@ -39,6 +39,7 @@ struct UsableIsas {
 
   bool operator[](Isa isa) const { return usable[static_cast<int>(isa)]; }
   bool any() const;
+  const char* vnni() const;  // the name of the best one with VNNI, or null
 };
 UsableIsas usable_isas(const CpuFacts& facts, Isa cap);
 

@@ -12,7 +12,8 @@ namespace oct {
 namespace {
 
 bool same_family(const KernelRow& a, const KernelRow& b) {
-  return a.isa == b.isa && a.a_form == b.a_form && a.b_form == b.b_form && a.flags == b.flags;
+  return a.isa == b.isa && a.a_form == b.a_form && a.b_form == b.b_form && a.flags == b.flags &&
+         a.lanes == b.lanes;
 }
 
 // The row of main's family for a panel of n columns: the narrowest that holds them, since its tile
@@ -75,10 +76,11 @@ std::string reason_against(const KernelRow& row, const Work& work, const UsableI
   const Layer& layer = work.layer;
   if (!isas[row.isa]) return isas.reason[static_cast<int>(row.isa)];
   if (layer.forced && layer.forced != &row) return "another kernel is forced";
+  if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return "A is u8";
   if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
     const std::string spans = "A spans " + std::to_string(layer.a_span() + 1) + " values";
-    if (!layer.forced && isas[Isa::kAvx512Vnni])
-      return spans + "; the proof that pairs of weights are safe was not tried beside avx512vnni";
+    if (const char* vnni = isas.vnni(); vnni && !layer.forced)
+      return spans + "; the proof that pairs of weights are safe was not tried beside " + vnni;
     if (!pairs_safe) pairs_safe = work.pairs_safe();
     if (!*pairs_safe)
       return spans + ", and pairs of weights exceed 128: its int16 sums could saturate";
@@ -96,6 +98,7 @@ int64_t max_packed_rows(int64_t k) {
 }
 
 int shift_of_a(const Layer& layer, const KernelRow& row) {
+  if (row.flags & kRowSignedA) return 0;
   const bool by_range = row.flags & kRowNeedsSafePairs && layer.a_span() <= 127;
   if (by_range) return layer.a_min >= 0 && layer.a_max <= 128 ? 0 : -layer.a_min;
   return layer.a_type == DType::kS8 ? 128 : 0;
@@ -103,7 +106,7 @@ int shift_of_a(const Layer& layer, const KernelRow& row) {
 
 double layout_cycles(const CpuFacts& facts, const Layout& l, int64_t m, int64_t k) {
   if (m == 0) return 0;
-  const CorePorts ports = core_ports(facts, l.main->isa);
+  const CorePorts ports = core_ports(facts, *l.main);
   const int64_t b_bytes = packed_bytes(l, k);
   double cycles = 0;
   if (l.full)

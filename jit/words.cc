@@ -19,6 +19,7 @@ void Words::dot(const Xmm& acc, const Xmm* a, const Operand* const* b, const Xmm
                 const Xmm& constant, bool last) {
   switch (dot_) {
     case Dot::kVnni: dot_vnni(acc, a[0], *b[0]); break;
+    case Dot::kVnniS8: dot_vnni_s8(acc, a[0], *b[0]); break;
     case Dot::kSafePairs:
       as.vpmaddubsw(t[0], a[0], *b[0]);
       as.vpmaddwd(t[0], t[0], constant);
@@ -57,6 +58,9 @@ void Words::prepare_b(const Xmm* b) {
   as.vpsraw(b[0], b[0], 8);
   as.vpsraw(b[1], b[1], 8);
 }
+
+void Words::dot_vnni(const Xmm&, const Xmm&, const Operand&) { assert(!"no vpdpbusd"); }
+void Words::dot_vnni_s8(const Xmm&, const Xmm&, const Operand&) { assert(!"no vpdpbssd"); }
 
 // ------------------------------------------------------------------- AVX2 --
 
@@ -123,33 +127,49 @@ void WordsAvx2::store_part(const Address& to, const Xmm& v, int count) {
   }
 }
 
-void WordsAvx2::dot_vnni(const Xmm&, const Xmm&, const Operand&) {
-  assert(!"AVX2 has no vpdpbusd");
+void WordsAvxVnni::dot_vnni(const Xmm& acc, const Xmm& a, const Operand& b) {
+  as.vpdpbusd(acc, a, b, Xbyak::VexEncoding);
+}
+
+void WordsAvxVnniInt8::dot_vnni_s8(const Xmm& acc, const Xmm& a, const Operand& b) {
+  as.vpdpbssd(acc, a, b);
 }
 
 // ---------------------------------------------------------------- AVX-512 --
+
+Xmm WordsAvx512::reg(int index) const {
+  return lanes_ == 16 ? static_cast<Xmm>(Zmm(index)) : Ymm(index);
+}
 
 void WordsAvx512::zero(const Xmm& v) { as.vpxord(v, v, v); }
 
 void WordsAvx512::broadcast_gpr(const Xmm& v, const Reg32& r) { as.vpbroadcastd(v, r); }
 
-void WordsAvx512::narrow16(const Xmm& v) { as.vpmovdw(Ymm(v.getIdx()), Zmm(v.getIdx())); }
+void WordsAvx512::narrow16(const Xmm& v) {
+  as.vpmovdw(lanes_ == 16 ? Ymm(v.getIdx()) : Xmm(v.getIdx()), v);
+}
 
 void WordsAvx512::unzip_lanes(const Xmm& v, const Xmm& index) {
-  as.vpermd(Zmm(v.getIdx()), Zmm(index.getIdx()), Zmm(v.getIdx()));
+  if (lanes_ == 16)
+    as.vpermd(Zmm(v.getIdx()), Zmm(index.getIdx()), Zmm(v.getIdx()));
+  else
+    as.vpermd(Ymm(v.getIdx()), Ymm(index.getIdx()), Ymm(v.getIdx()));
 }
 
 void WordsAvx512::load_unzip_index(const Xmm& index) {
-  as.vmovdqu32(index, as.constant({0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}));
+  if (lanes_ == 16)
+    as.vmovdqu32(index, as.constant({0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}));
+  else
+    as.vmovdqu32(index, as.constant({0, 4, 1, 5, 2, 6, 3, 7}));
 }
 
 // A masked load does not touch what it leaves out.
 void WordsAvx512::load_bytes(const Xmm& v, const Address& from, int count, bool is_signed) {
-  Zmm to(v.getIdx());
-  if (count < 16) {
+  Xmm to = v;
+  if (count < lanes_) {
     as.mov(as.eax, (1u << count) - 1);
     as.kmovw(as.k2, as.eax);
-    to = to | as.k2 | as.T_z;
+    to = v | as.k2 | as.T_z;
   }
   is_signed ? as.vpmovsxbd(to, from) : as.vpmovzxbd(to, from);
 }
@@ -190,9 +210,15 @@ void WordsAvx512::dot_vnni(const Xmm& acc, const Xmm& a, const Operand& b) {
   as.vpdpbusd(acc, a, b);
 }
 
-std::unique_ptr<Words> make_words(Assembler& as, Isa isa, Dot dot) {
-  if (isa == Isa::kAvx512Vnni) return std::make_unique<WordsAvx512>(as, dot);
-  assert(isa == Isa::kAvx2);
+std::unique_ptr<Words> make_words(Assembler& as, Isa isa, int lanes, Dot dot) {
+  switch (isa) {
+    case Isa::kAvxVnni: return std::make_unique<WordsAvxVnni>(as, dot);
+    case Isa::kAvxVnniInt8: return std::make_unique<WordsAvxVnniInt8>(as, dot);
+    case Isa::kAvx512bw:
+    case Isa::kAvx512Vnni: return std::make_unique<WordsAvx512>(as, dot, lanes);
+    default: break;
+  }
+  assert(isa == Isa::kAvx2 && lanes == 8);
   return std::make_unique<WordsAvx2>(as, dot);
 }
 

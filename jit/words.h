@@ -4,7 +4,8 @@
 // narrow16 or dot, and the word set emits it. Registers are passed as Xbyak::Xmm, which keeps
 // its width, so one generator serves ymm and zmm without templates.
 //
-// A dot word multiplies unsigned bytes of A by signed bytes of B and adds them up in int32. Per
+// A dot word multiplies bytes of A (unsigned but for kVnniS8) by signed bytes of B and adds them up
+// in int32. Per
 // group of four k it takes `a_words` registers of each row and `b_words` of each column vector
 // (kernels/pack.h draws what they are loaded from); all forms are exact on the data they accept.
 #pragma once
@@ -17,6 +18,7 @@ namespace oct {
 // How int32 sums are formed.
 enum class Dot {
   kVnni,       // vpdpbusd: one instruction per vector
+  kVnniS8,     // vpdpbssd: the same for signed bytes of A
   kSafePairs,  // vpmaddubsw, vpmaddwd, vpaddd: exact where no pair sum leaves int16
   kPairs16,    // Winograd's form on s16 pairs: two vpaddw, one vpmaddwd, one vpaddd
   kWide16,     // s16 pairs of A split from its bytes on the fly: two vpmaddwd, two vpaddd
@@ -34,7 +36,8 @@ struct DotShape {
 };
 constexpr DotShape dot_shape(Dot dot) {
   switch (dot) {
-    case Dot::kVnni: return {1, 1, 1, 1, 0, 0, 1, 0, 5};
+    case Dot::kVnni:
+    case Dot::kVnniS8: return {1, 1, 1, 1, 0, 0, 1, 0, 5};
     case Dot::kSafePairs: return {1, 1, 1, 1, 1, 0x00010001, 2, 1, 1};
     case Dot::kPairs16: return {2, 2, 2, 2, 2, 0, 1, 3, 1};
     case Dot::kWide16: return {2, 2, 1, 2, 1, 0x00ff00ff, 2, 2, 1};
@@ -43,6 +46,7 @@ constexpr DotShape dot_shape(Dot dot) {
   return {2, 2, 1, 1, 1, 0x00ff00ff, 2, 2, 1};
 }
 
+// Of the ISA's widest vectors. Rows of the kernel table may be narrower.
 constexpr int vector_lanes(Isa isa) { return isa >= Isa::kAvx512bw ? 16 : 8; }
 constexpr int vector_registers(Isa isa) { return isa >= Isa::kAvx512bw ? 32 : 16; }
 
@@ -84,7 +88,8 @@ class Words {
   void prepare_b(const Xbyak::Xmm* b);
 
  protected:
-  virtual void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) = 0;
+  virtual void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b);
+  virtual void dot_vnni_s8(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b);
 
   Assembler& as;
 
@@ -107,17 +112,32 @@ class WordsAvx2 : public Words {
                   bool is_signed) override;
   void announce_partial(int) override {}
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
-
- protected:
-  void dot_vnni(const Xbyak::Xmm&, const Xbyak::Xmm&, const Xbyak::Operand&) override;
 };
 
-// 32 zmm registers and masks: AVX-512 F, BW, DQ, VL.
+// AVX2 and the VEX form of vpdpbusd.
+class WordsAvxVnni : public WordsAvx2 {
+ public:
+  using WordsAvx2::WordsAvx2;
+
+ protected:
+  void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) override;
+};
+
+// And vpdpbssd. Weights are signed, so that vpdpbuud has no use here.
+class WordsAvxVnniInt8 : public WordsAvxVnni {
+ public:
+  using WordsAvxVnni::WordsAvxVnni;
+
+ protected:
+  void dot_vnni_s8(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) override;
+};
+
+// 32 zmm or, with 8 lanes, ymm registers and masks: AVX-512 F, BW, DQ, VL; with kVnni also VNNI.
 class WordsAvx512 : public Words {
  public:
-  using Words::Words;
-  int lanes() const override { return 16; }
-  Xbyak::Xmm reg(int index) const override { return Xbyak::Zmm(index); }
+  WordsAvx512(Assembler& as, Dot dot, int lanes) : Words(as, dot), lanes_(lanes) {}
+  int lanes() const override { return lanes_; }
+  Xbyak::Xmm reg(int index) const override;
   void zero(const Xbyak::Xmm& v) override;
   void broadcast_gpr(const Xbyak::Xmm& v, const Xbyak::Reg32& r) override;
   void narrow16(const Xbyak::Xmm& v) override;
@@ -130,9 +150,12 @@ class WordsAvx512 : public Words {
 
  protected:
   void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) override;
+
+ private:
+  const int lanes_;
 };
 
-// The word set for `isa` with the given dot form.
-std::unique_ptr<Words> make_words(Assembler& as, Isa isa, Dot dot);
+// The word set for `isa` with vectors of `lanes` and the given dot form.
+std::unique_ptr<Words> make_words(Assembler& as, Isa isa, int lanes, Dot dot);
 
 }  // namespace oct

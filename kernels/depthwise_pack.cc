@@ -89,7 +89,9 @@ int32_t Depthwise::Packer::init_of(int64_t channel) const {
   uint32_t sum = 0;
   for (int t = 0; t < taps_; ++t)
     sum += static_cast<uint32_t>(int32_t{desc_.weights[channel * taps_ + t]});
-  const auto zero_point = static_cast<uint8_t>(desc_.a_zero_point + desc_.a_shift);
+  const auto byte = static_cast<uint8_t>(desc_.a_zero_point + desc_.a_shift);
+  const auto zero_point = static_cast<uint32_t>(
+      d_.row_.flags & kRowSignedA ? int32_t{static_cast<int8_t>(byte)} : int32_t{byte});
   const uint32_t bias = desc_.bias_s32 ? static_cast<uint32_t>(desc_.bias_s32[channel]) : 0;
   return static_cast<int32_t>(bias - zero_point * sum);
 }

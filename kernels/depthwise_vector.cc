@@ -46,6 +46,7 @@ constexpr int kMaxRun = 3;  // dots in a run: the weights of more leave room for
 
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16) return Dot::kWide16;
+  if (row.flags & kRowSignedA) return Dot::kVnniS8;
   return row.flags & kRowNeedsSafePairs ? Dot::kSafePairs : Dot::kVnni;
 }
 
@@ -70,8 +71,9 @@ class DepthwiseEmitter {
  public:
   DepthwiseEmitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
                    const DepthwiseTaps& taps)
-      : as(as), spec(spec), row(row), taps(taps), words(make_words(as, row.isa, dot_of(row))),
-        w(*words), pool(vector_registers(row.isa)), store(as, row, spec, w, pool),
+      : as(as), spec(spec), row(row), taps(taps),
+        words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
+        pool(vector_registers(row.isa)), store(as, row, spec, w, pool),
         width(depthwise_width(row, spec.n)), pixels(vector_pixels(row, spec)),
         runs(tap_runs(row, spec, taps)) {
     assert(spec.outputs >= 1 && spec.outputs <= row.mr && spec.n <= row.nr);

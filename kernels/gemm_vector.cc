@@ -46,7 +46,8 @@ Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)
     return row.a_form == AForm::kPairs16 ? Dot::kPairs16 : Dot::kWide16;
   if (row.flags & kRowNeedsSafePairs) return Dot::kSafePairs;
-  return row.isa == Isa::kAvx2 ? Dot::kSplit16 : Dot::kVnni;
+  if (row.flags & kRowSignedA) return Dot::kVnniS8;
+  return has_vnni(row.isa) ? Dot::kVnni : Dot::kSplit16;
 }
 
 struct Budget {
@@ -76,9 +77,9 @@ class GemmEmitter {
  public:
   GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
       : as(as), spec(spec), m(m), nv((spec.n + row.lanes - 1) / row.lanes),
-        packed_a(row.a_form == AForm::kPairs16), words(make_words(as, row.isa, dot_of(row))),
-        w(*words), pool(vector_registers(row.isa)),
-        budget(plan_registers(row, m, nv, spec.a_shift)) {
+        packed_a(row.a_form == AForm::kPairs16),
+        words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
+        pool(vector_registers(row.isa)), budget(plan_registers(row, m, nv, spec.a_shift)) {
     assert(budget.fits && m <= row.mr && spec.n <= row.nr);
     const auto take = [&](std::vector<int>& to, int count) {
       for (int i = 0; i < count; ++i) to.push_back(roles.emplace_back(pool.take()).index());

@@ -18,6 +18,13 @@ constexpr KernelRow gemm(const char* name, Isa isa, int mr, int nr, AForm a, BFo
   return {name, "gemm", isa, mr, nr, kKr, a, b, flags, vector_lanes(isa), emit_gemm_vector};
 }
 
+// AVX-512 VNNI with ymm registers.
+constexpr KernelRow gemm_256(const char* name, int mr, int nr) {
+  KernelRow row = gemm(name, Isa::kAvx512Vnni, mr, nr, kInPlace, kByteB);
+  row.lanes = 8;
+  return row;
+}
+
 constexpr KernelRow depthwise(const char* name, Isa isa, BForm form, uint32_t flags) {
   const int lanes = vector_lanes(isa);
   return {name, "depthwise", isa, 2, 4 * lanes, kKr, AForm::kBytes, form, flags, lanes, nullptr};
@@ -30,6 +37,37 @@ constexpr KernelRow kTable[] = {
     gemm("gemm_u8s8s32_8x48x4_avx512vnni", Isa::kAvx512Vnni, 8, 48, kInPlace, kByteB),
     gemm("gemm_u8s8s32_12x32x4_avx512vnni", Isa::kAvx512Vnni, 12, 32, kInPlace, kByteB),
     gemm("gemm_u8s8s32_16x16x4_avx512vnni", Isa::kAvx512Vnni, 16, 16, kInPlace, kByteB),
+    // Half as many columns to a vector: for panels of few columns. Where 512-bit words are cracked
+    // they cost half, and elsewhere no more; they never slow the core's clock down.
+    gemm_256("gemm_u8s8s32_6x32x4_avx512vnni256", 6, 32),
+    gemm_256("gemm_u8s8s32_8x24x4_avx512vnni256", 8, 24),
+    gemm_256("gemm_u8s8s32_12x16x4_avx512vnni256", 12, 16),
+    gemm_256("gemm_u8s8s32_16x8x4_avx512vnni256", 16, 8),
+    gemm("gemm_s8s8s32_6x16x4_avxvnniint8", Isa::kAvxVnniInt8, 6, 16, kInPlace, kByteB,
+         kRowSignedA),
+    gemm("gemm_s8s8s32_4x24x4_avxvnniint8", Isa::kAvxVnniInt8, 4, 24, kInPlace, kByteB,
+         kRowSignedA),
+    gemm("gemm_s8s8s32_12x8x4_avxvnniint8", Isa::kAvxVnniInt8, 12, 8, kInPlace, kByteB,
+         kRowSignedA),
+    gemm("gemm_u8s8s32_6x16x4_avxvnni", Isa::kAvxVnni, 6, 16, kInPlace, kByteB),
+    gemm("gemm_u8s8s32_4x24x4_avxvnni", Isa::kAvxVnni, 4, 24, kInPlace, kByteB),
+    gemm("gemm_u8s8s32_12x8x4_avxvnni", Isa::kAvxVnni, 12, 8, kInPlace, kByteB),
+    gemm("gemm_u7s8s32_6x64x4_avx512bw", Isa::kAvx512bw, 6, 64, kInPlace, kByteB,
+         kRowNeedsSafePairs),
+    gemm("gemm_u7s8s32_8x48x4_avx512bw", Isa::kAvx512bw, 8, 48, kInPlace, kByteB,
+         kRowNeedsSafePairs),
+    gemm("gemm_u7s8s32_12x32x4_avx512bw", Isa::kAvx512bw, 12, 32, kInPlace, kByteB,
+         kRowNeedsSafePairs),
+    gemm("gemm_u7s8s32_16x16x4_avx512bw", Isa::kAvx512bw, 16, 16, kInPlace, kByteB,
+         kRowNeedsSafePairs),
+    gemm("gemm_u8s8s32_6x64x4_avx512bw", Isa::kAvx512bw, 6, 64, kPackedA, kWordB),
+    gemm("gemm_u8s8s32_8x48x4_avx512bw", Isa::kAvx512bw, 8, 48, kPackedA, kWordB),
+    gemm("gemm_u8s8s32_12x32x4_avx512bw", Isa::kAvx512bw, 12, 32, kPackedA, kWordB),
+    gemm("gemm_u8s8s32_15x16x4_avx512bw", Isa::kAvx512bw, 15, 16, kPackedA, kWordB),
+    gemm("gemm_u8s8s32_5x64x4_avx512bw", Isa::kAvx512bw, 5, 64, kInPlace, kWordB),
+    gemm("gemm_u8s8s32_11x32x4_avx512bw", Isa::kAvx512bw, 11, 32, kInPlace, kWordB),
+    gemm("gemm_u8s8s32_16x16x4_avx512bw", Isa::kAvx512bw, 16, 16, kInPlace, kWordB),
+    gemm("gemm_u8s8s32_4x64x4_avx512bw", Isa::kAvx512bw, 4, 64, kInPlace, kByteB),
     gemm("gemm_u7s8s32_6x16x4_avx2", Isa::kAvx2, 6, 16, kInPlace, kByteB, kRowNeedsSafePairs),
     gemm("gemm_u7s8s32_4x24x4_avx2", Isa::kAvx2, 4, 24, kInPlace, kByteB, kRowNeedsSafePairs),
     gemm("gemm_u7s8s32_12x8x4_avx2", Isa::kAvx2, 12, 8, kInPlace, kByteB, kRowNeedsSafePairs),
@@ -41,6 +79,10 @@ constexpr KernelRow kTable[] = {
     // For few rows, where the bytes of B are what limits: half of them.
     gemm("gemm_u8s8s32_3x16x4_avx2", Isa::kAvx2, 3, 16, kInPlace, kByteB),
     depthwise("depthwise_u8s8s32_2x64x4_avx512vnni", Isa::kAvx512Vnni, BForm::kQuads8, kRowAnyData),
+    depthwise("depthwise_s8s8s32_2x32x4_avxvnniint8", Isa::kAvxVnniInt8, kByteB, kRowSignedA),
+    depthwise("depthwise_u8s8s32_2x32x4_avxvnni", Isa::kAvxVnni, kByteB, kRowAnyData),
+    depthwise("depthwise_u8s8s32_2x64x4_avx512bw", Isa::kAvx512bw, kWordB, kRowAnyData),
+    depthwise("depthwise_u7s8s32_2x64x4_avx512bw", Isa::kAvx512bw, kByteB, kRowNeedsSafePairs),
     depthwise("depthwise_u8s8s32_2x32x4_avx2", Isa::kAvx2, BForm::kPairs16, kRowAnyData),
     depthwise("depthwise_u7s8s32_2x32x4_avx2", Isa::kAvx2, BForm::kQuads8, kRowNeedsSafePairs),
 };

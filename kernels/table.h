@@ -36,7 +36,9 @@ enum RowFlags : uint32_t {
   kRowAnyData = 0,
   // Exact only if no sum of two products leaves int16: A promised to span at most 128 values (it
   // is then shifted to 0..127), or every adjacent pair of weights proven safe at pack time.
-  kRowNeedsSafePairs = 1
+  kRowNeedsSafePairs = 1,
+  // A is s8, and multiplied as it is; other rows shift s8 A to u8.
+  kRowSignedA = 2
 };
 
 // What code is generated for.
@@ -84,14 +86,15 @@ using GemmFn = void (*)(const GemmArgs*);
 using EmitGemm = void (*)(Assembler&, const KernelRow&, const GemmSpec&, int m);
 
 struct KernelRow {
-  const char* name;  // <op>_<types>_<mr>x<nr>x<kr>_<isa>
+  const char* name;  // <op>_<types>_<mr>x<nr>x<kr>_<isa>, with its bits if narrower than the ISA
   const char* op;    // "gemm" or "depthwise"
   Isa isa;
   int mr, nr, kr;
   AForm a_form;
   BForm b_form;
   uint32_t flags;
-  int lanes;      // 32-bit lanes of its vectors: panels are padded to whole vectors
+  int lanes;      // 32-bit lanes of its vectors: panels are padded to whole vectors. Vectors may be
+                  // narrower than the ISA's
   EmitGemm emit;  // null for other operations
 };
 

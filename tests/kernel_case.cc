@@ -27,6 +27,7 @@ Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight
 }  // namespace
 
 std::vector<InputCase> input_cases(const KernelRow& row, Rng& rng) {
+  if (row.flags & kRowSignedA) return {{DType::kS8, -128, 127, 0, false}};
   if (!(row.flags & kRowNeedsSafePairs))
     return {{DType::kU8, 0, 255, 0, false}, {DType::kS8, -128, 127, 128, false}};
   // Promises: 128 values from anywhere, or fewer; and the whole range with proven weights. Without

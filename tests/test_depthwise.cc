@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "dispatch/cpu.h"
 #include "tests/depthwise_case.h"
+#include "tests/kernel_places.h"
 
 namespace oct::test {
 namespace {
@@ -18,8 +18,8 @@ constexpr int64_t kChannels[] = {1,  2,  3,  5,  8,  12, 15, 16, 17, 24, 31,  32
 class DepthwiseKernels : public testing::TestWithParam<const KernelRow*> {
  protected:
   void SetUp() override {
-    const auto isa = static_cast<size_t>(row.isa);
-    if (!cpu_facts().runs[isa]) GTEST_SKIP() << row.name << ": " << cpu_facts().reason[isa];
+    if (place == Place::kNowhere) GTEST_SKIP() << row.name << ": " << why_nowhere(row.isa);
+    record_place(row);
   }
 
   // Everything that the test does not set: outputs, input, channels.
@@ -64,6 +64,7 @@ class DepthwiseKernels : public testing::TestWithParam<const KernelRow*> {
   }
 
   const KernelRow& row = *GetParam();
+  const Place place = place_of(row.isa);
   Rng rng{row.name};
   DepthwiseRunner runner{row, kMaxElements};
 };
@@ -73,7 +74,7 @@ TEST_P(DepthwiseKernels, SquareKernels) {
   for (int kernel = 1; kernel <= 7; ++kernel)
     for (int stride = 1; stride <= 3; ++stride)
       for (int dilation = 1; dilation <= 3; ++dilation)
-        for (int repeat = 0; repeat < by_effort(1, 12, 100); ++repeat) {
+        for (int repeat = 0; repeat < by_effort_at(place, 1, 12, 100); ++repeat) {
           DepthwiseCase c = draw();
           c.shape.vertical = c.shape.horizontal = {kernel, stride, dilation};
           draw_image(c);
@@ -84,7 +85,7 @@ TEST_P(DepthwiseKernels, SquareKernels) {
 
 // Anything along either axis.
 TEST_P(DepthwiseKernels, AnyKernel) {
-  for (int repeat = 0; repeat < by_effort(60, 1000, 10000); ++repeat) {
+  for (int repeat = 0; repeat < by_effort_at(place, 60, 1000, 10000); ++repeat) {
     DepthwiseCase c = draw();
     const auto axis = [&](int most) {
       return Axis{static_cast<int>(rng.between(1, most)), static_cast<int>(rng.between(1, 3)),
@@ -104,7 +105,7 @@ TEST_P(DepthwiseKernels, AnyKernel) {
 TEST_P(DepthwiseKernels, Outputs) {
   for (const OutputCase& output : all_output_cases())
     for (const InputCase& input : input_cases(row, rng))
-      for (int repeat = 0; repeat < by_effort(1, 3, 50); ++repeat) {
+      for (int repeat = 0; repeat < by_effort_at(place, 1, 3, 50); ++repeat) {
         DepthwiseCase c = draw();
         c.output = output;
         c.input = input;
@@ -119,7 +120,7 @@ TEST_P(DepthwiseKernels, Outputs) {
 // Every number of channels of a block and around it.
 TEST_P(DepthwiseKernels, Channels) {
   for (int channels = 1; channels <= 2 * row.nr + 1; ++channels)
-    for (int repeat = 0; repeat < by_effort(1, 4, 20); ++repeat) {
+    for (int repeat = 0; repeat < by_effort_at(place, 1, 4, 20); ++repeat) {
       DepthwiseCase c = draw();
       c.shape.channels = channels;
       const int stride = rng.one_in(2) ? 1 : 2;

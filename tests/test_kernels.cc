@@ -1,14 +1,12 @@
 // Every row of the kernel table against the reference, bit for bit.
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <map>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "dispatch/cpu.h"
 #include "tests/kernel_case.h"
+#include "tests/kernel_places.h"
 
 namespace oct::test {
 namespace {
@@ -16,13 +14,11 @@ namespace {
 constexpr int64_t kLongK = 1037;
 constexpr int kMaxTiles = 3;
 
-bool runs_here(const KernelRow& row) { return cpu_facts().runs[static_cast<int>(row.isa)]; }
-
 class Kernels : public testing::TestWithParam<const KernelRow*> {
  protected:
   void SetUp() override {
-    if (!runs_here(row))
-      GTEST_SKIP() << row.name << ": " << cpu_facts().reason[static_cast<int>(row.isa)];
+    if (place == Place::kNowhere) GTEST_SKIP() << row.name << ": " << why_nowhere(row.isa);
+    record_place(row);
     runner = std::make_unique<KernelRunner>(row, kLongK, kMaxTiles);
   }
 
@@ -51,18 +47,19 @@ class Kernels : public testing::TestWithParam<const KernelRow*> {
   std::vector<int> columns() const {
     std::set<int> all{1, row.nr};
     for (int n = 1; n <= row.nr; ++n)
-      if (effort() == Effort::kThorough || (n + 1) % row.lanes <= 2) all.insert(n);
+      if (by_effort_at(place, 0, 0, 1) || (n + 1) % row.lanes <= 2) all.insert(n);
     return {all.begin(), all.end()};
   }
 
   std::vector<int> row_counts() {
     std::vector<int> all;
     for (int m = 1; m <= row.mr; ++m)
-      if (effort() != Effort::kQuick || m == 1 || m == row.mr || rng.one_in(4)) all.push_back(m);
+      if (by_effort_at(place, 0, 1, 1) || m == 1 || m == row.mr || rng.one_in(4)) all.push_back(m);
     return all;
   }
 
   const KernelRow& row = *GetParam();
+  const Place place = place_of(row.isa);
   Rng rng{row.name};
   std::unique_ptr<KernelRunner> runner;
 };
@@ -72,7 +69,7 @@ constexpr int64_t kDepths[] = {1,  2,  3,  4,  5,  6,  7,  8,   9,   15,  16,
 
 // Every m, with n and K around every boundary.
 TEST_P(Kernels, ShapesMatchTheReference) {
-  for (int repeat = 0; repeat < by_effort(1, 8, 20); ++repeat)
+  for (int repeat = 0; repeat < by_effort_at(place, 1, 8, 20); ++repeat)
     for (int n : columns())
       for (int64_t k : kDepths) {
         KernelCase c = draw();
@@ -91,7 +88,7 @@ TEST_P(Kernels, ShapesMatchTheReference) {
 TEST_P(Kernels, OutputsMatchTheReference) {
   for (const OutputCase& output : all_output_cases())
     for (const InputCase& input : input_cases(row, rng))
-      for (int repeat = 0; repeat < by_effort(2, 40, 200); ++repeat) {
+      for (int repeat = 0; repeat < by_effort_at(place, 2, 40, 200); ++repeat) {
         KernelCase c = draw();
         c.output = output;
         c.input = input;
@@ -111,22 +108,6 @@ std::vector<const KernelRow*> all_rows() {
 
 INSTANTIATE_TEST_SUITE_P(Table, Kernels, testing::ValuesIn(all_rows()),
                          [](const auto& info) { return std::string(info.param->name); });
-
-// What of the table was run, so that a green run on an old machine does not look like a full one.
-class Summary : public testing::Environment {
-  void TearDown() override {
-    std::map<Isa, int> native, skipped;
-    for (const KernelRow& row : kernels_of("gemm")) ++(runs_here(row) ? native : skipped)[row.isa];
-    for (int i = 1; i < kIsaCount; ++i) {
-      const Isa isa = static_cast<Isa>(i);
-      if (native[isa] + skipped[isa] == 0) continue;
-      std::printf("kernels %s: %d native, %d not runnable on this CPU\n", isa_name(isa),
-                  native[isa], skipped[isa]);
-    }
-  }
-};
-
-[[maybe_unused]] const auto* const g_summary = testing::AddGlobalTestEnvironment(new Summary);
 
 }  // namespace
 }  // namespace oct::test
