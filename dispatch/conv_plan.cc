@@ -183,6 +183,18 @@ int64_t pixels_hint(const oct_qconv_desc& d, const ConvShape& s) {
   return out > 0 ? out : kDefaultPixels;
 }
 
+bool is_padded(const ConvShape& s) {
+  return std::any_of(s.axes.begin(), s.axes.end(), [](const ConvAxis& axis) {
+    return axis.pad_begin > 0 || axis.pad_end > 0 || axis.transposed;
+  });
+}
+
+// Kernels see padding as pixels that hold the zero point, which need not lie in A's promised range.
+void span_zero_point(Layer* layer) {
+  layer->a_min = std::min(layer->a_min, layer->a_zero_point);
+  layer->a_max = std::max(layer->a_max, layer->a_zero_point);
+}
+
 // The cheapest of the depthwise and the tap kernels; an error if there is neither.
 oct_status choose(oct_qconv& plan, const Work& work, const int8_t* w) {
   const UsableIsas& isas = plan.context->isas;
@@ -247,6 +259,7 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
     const LayerDesc layer = layer_of(d, shape);
     if (oct_status s = check_layer(layer)) return s;
     make_layer(layer, &plan->layer);
+    if (is_padded(shape)) span_zero_point(&plan->layer);
     for (ConvAxis& axis : shape.axes) make_phases(&axis);
     plan->context = &context;
     plan->folded = should_fold(shape);

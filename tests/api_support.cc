@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "dispatch/cpu.h"
+#include "dispatch/context.h"
 #include "kernels/reference.h"
 #include "tests/operands.h"
 
@@ -23,6 +23,9 @@ Context::Context(oct_isa max_isa, int threads) {
 Context::Context(const oct_context_desc& desc) {
   EXPECT_EQ(oct_context_create(&desc, &context_), OCT_OK) << oct_last_error();
 }
+
+Context::Context(const UsableIsas& isas, int threads)
+    : context_(new oct_context{isas, Threads(threads, nullptr, nullptr)}) {}
 
 Plan::Plan(oct_context* context, const oct_qgemm_desc& desc) {
   EXPECT_EQ(oct_qgemm_create(context, &desc, &plan_), OCT_OK) << oct_last_error();
@@ -66,10 +69,10 @@ std::vector<uint8_t> QgemmProblem::expected() const {
   return c;
 }
 
-std::vector<uint8_t> QgemmProblem::run(const oct_qgemm* plan) const {
-  std::vector<uint8_t> c(c_bytes(), 0xcc);
+std::vector<uint8_t> QgemmProblem::run(const oct_qgemm* plan, int64_t rows) const {
+  std::vector<uint8_t> c(static_cast<size_t>(rows * desc.n) * element_bytes(), 0xcc);
   oct_qgemm_args args = OCT_QGEMM_ARGS_INIT;
-  args.m = m;
+  args.m = rows;
   args.a = a.data();
   args.a_stride_bytes = desc.k;
   args.c = c.data();

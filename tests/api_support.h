@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatch/cpu.h"
 #include "octavo/octavo.h"
 #include "quant/types.h"
 #include "tests/support.h"
@@ -16,6 +17,8 @@ class Context {
  public:
   explicit Context(oct_isa max_isa = OCT_ISA_NONE, int threads = 1);
   explicit Context(const oct_context_desc& desc);
+  // For instruction sets that the CPU may lack: whoever runs its plans has an emulator for them.
+  Context(const UsableIsas& isas, int threads);
   ~Context() { oct_context_destroy(context_); }
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
@@ -58,12 +61,15 @@ struct QgemmProblem {
   std::vector<uint8_t> expected() const;
   // Dense C by a plan made for the context, or by a given plan.
   std::vector<uint8_t> run(oct_context* context) const;
-  std::vector<uint8_t> run(const oct_qgemm* plan) const;
+  std::vector<uint8_t> run(const oct_qgemm* plan) const { return run(plan, m); }
+  // The same of the first `rows` rows.
+  std::vector<uint8_t> run(const oct_qgemm* plan, int64_t rows) const;
 
   std::string text() const;  // for failures, with the seed
 
   QgemmProblem() = default;
   QgemmProblem(QgemmProblem&&) = default;  // vectors keep their memory when moved
+  QgemmProblem& operator=(QgemmProblem&&) = default;
 };
 
 // Anything legal, of up to the given sizes.

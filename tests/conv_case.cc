@@ -1,5 +1,7 @@
 #include "tests/conv_case.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 
 #include "kernels/reference_conv.h"
@@ -197,6 +199,19 @@ std::vector<uint8_t> ConvCase::expected() const {
   std::vector<uint8_t> result(c_bytes());
   reference_conv(v, batch, full(in, d.rank), full(out, d.rank), a.data(),
                  x.empty() ? nullptr : x.data(), result.data());
+  return result;
+}
+
+std::vector<uint8_t> ConvCase::run(const oct_qconv* plan, int64_t images) const {
+  std::vector<uint8_t> result(c_bytes() / static_cast<size_t>(batch) * static_cast<size_t>(images),
+                              0xcc);
+  oct_qconv_args args = OCT_QCONV_ARGS_INIT;
+  args.batch = images;
+  std::copy(in, in + OCT_MAX_SPATIAL, args.in_size);
+  args.a.data = const_cast<uint8_t*>(a.data());
+  args.add.data = const_cast<uint8_t*>(x.data());
+  args.c.data = result.data();
+  EXPECT_EQ(oct_qconv_run(plan, &args), OCT_OK) << oct_last_error() << "\n" << text();
   return result;
 }
 

@@ -30,10 +30,13 @@ struct ConvCase {
   int64_t out_pixels() const;
   size_t c_bytes() const;
   std::vector<uint8_t> expected() const;  // dense C by the reference
-  std::string text() const;               // for failures, with the seed
+  std::vector<uint8_t> run(const oct_qconv* plan,
+                           int64_t images) const;  // dense C of the first ones
+  std::string text() const;                        // for failures, with the seed
 
   ConvCase() = default;
   ConvCase(ConvCase&&) = default;
+  ConvCase& operator=(ConvCase&&) = default;
 };
 
 // Anything legal but for the output size, which may be empty: `out` is then 0.
