@@ -112,7 +112,7 @@ class ConvBuilder {
     GemmSpec spec;
     spec.n = n;
     spec.taps = true;
-    spec.k_tail = static_cast<int>(plan_.tap_k % kKr);
+    set_k(row, plan_.tap_k, plan_.tap_count, &spec);
     spec.a_shift = plan_.a_shift != 0;
     spec.epilogue = layer_.epilogue;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));

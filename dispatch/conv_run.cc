@@ -44,7 +44,7 @@ class ConvTask {
   ConvTask(const ConvJob& job, IndexRange units, IndexRange panels)
       : job_(job), plan_(job.plan), units_(units), panels_(panels) {
     g_.epilogue = &plan_.params;
-    g_.k_groups = plan_.tap_k / kKr;
+    g_.k_groups = k_steps(*plan_.row, plan_.tap_k).whole;
     g_.a_shift = plan_.a_shift * 0x01010101u;
     g_.row_init = nullptr;
   }
@@ -184,19 +184,19 @@ class ConvTask {
   }
 
   void call(const ConvPanel& panel, const uint8_t* a, uint8_t* c, const uint8_t* x, int64_t count) {
-    const RowSplit split = split_rows(count, panel.row->mr);
+    const RowSplit split = split_rows(count, *panel.row);
     g_.a = a;
     g_.c = c;
     g_.add = x;
     g_.tiles = split.tall;
-    panel.code->entry[split.height](&g_);
+    calls_.call(*panel.code, split.height, g_);
     if (split.rest == 0) return;
     const int64_t done = split.tall * split.height;
     g_.a = a + done * g_.a_stride_bytes;
     g_.c = c + done * g_.c_stride_bytes;
     if (x) g_.add = x + done * g_.add_stride_bytes;
     g_.tiles = split.rest;
-    panel.code->entry[split.height - 1](&g_);
+    calls_.call(*panel.code, split.rest_height, g_);
   }
 
   // Where a panel's accumulators start for the listed taps.
@@ -223,6 +223,7 @@ class ConvTask {
   uint8_t* c_row_ = nullptr;
   const uint8_t* x_row_ = nullptr;
   GemmArgs g_;
+  GemmCalls calls_;
   TapList taps_;
   alignas(64) int32_t start_[kMaxNr] = {};
   alignas(64) uint8_t gathered_[kGatherBytes];

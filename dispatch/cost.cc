@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/gemm_amx.h"
 #include "kernels/gemm_vector.h"
 #include "kernels/pack.h"
 
@@ -13,16 +14,44 @@ namespace {
 constexpr double kEpiloguePerVector = 4, kEpiloguePerRow = 8;
 constexpr double kCallCycles = 20, kTileCycles = 20;
 
-double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64_t groups,
+// AMX. Intel's optimisation manual: a product is issued every 16 cycles and takes 52, a tile load
+// takes 8 at best, a store 16. Switching tiles on and off: rounded from uops.info's latencies.
+constexpr double kProductCycles = 16, kProductLatency = 52;
+constexpr double kTileLoadCycles = 8, kTileStoreCycles = 16;
+constexpr double kTileConfigCycles = 200, kTileReleaseCycles = 20;
+constexpr double kTailRowInstructions = 6;  // to copy the tail of one row of A
+
+double epilogue_cycles(const CorePorts& p, const KernelRow& row, int m, int n) {
+  const int nv = (n + row.lanes - 1) / row.lanes;
+  return m * (kEpiloguePerVector * nv + kEpiloguePerRow) / p.vectors;
+}
+
+// The last tile's epilogue runs beside the products of this one. A product takes as long for one
+// row as for sixteen.
+double amx_tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64_t k,
+                       double b_bytes_per_cycle) {
+  const AmxOps ops = amx_ops(m, n);
+  const KSteps steps = k_steps(row, k);
+  const auto b_bytes = static_cast<double>(packed_b_bytes(row, steps.step, n));
+  const double step = std::max({ops.products * kProductCycles, ops.loads * kTileLoadCycles,
+                                kProductLatency, b_bytes / b_bytes_per_cycle});
+  const double tail = steps.tail ? m * kTailRowInstructions / p.instructions : 0;
+  const double sums = ops.sums * (kTileLoadCycles + kTileStoreCycles);
+  return std::max(static_cast<double>(steps.count()) * step, epilogue_cycles(p, row, m, n)) + tail +
+         sums + kTileCycles;
+}
+
+double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64_t k,
                    double b_bytes_per_cycle) {
+  if (row.isa == Isa::kAmx) return amx_tile_cycles(p, row, m, n, k, b_bytes_per_cycle);
+  const int64_t groups = (k + kKr - 1) / kKr;
   const int nv = (n + row.lanes - 1) / row.lanes;
   const TileOps ops = gemm_tile_ops(row, m, nv);
   const double b_bytes = static_cast<double>(packed_b_bytes(row, kKr, n));
   const double group = std::max(
       {ops.multiplies / p.multiplies, (ops.multiplies + ops.adds) / p.vectors, ops.loads / p.loads,
        ops.instructions / p.instructions, ops.chain_cycles, b_bytes / b_bytes_per_cycle});
-  const double epilogue = m * (kEpiloguePerVector * nv + kEpiloguePerRow) / p.vectors;
-  return static_cast<double>(groups) * group + epilogue + kTileCycles;
+  return static_cast<double>(groups) * group + epilogue_cycles(p, row, m, n) + kTileCycles;
 }
 
 }  // namespace
@@ -44,17 +73,22 @@ CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
   return p;
 }
 
-RowSplit split_rows(int64_t rows, int mr) {
-  const int64_t tiles = (rows + mr - 1) / mr;
+RowSplit split_rows(int64_t rows, const KernelRow& row) {
+  const int64_t tiles = (rows + row.mr - 1) / row.mr;
+  if (row.isa == Isa::kAmx) {
+    const int height = static_cast<int>(std::min<int64_t>(rows, row.mr));
+    const int left = static_cast<int>(rows % height);
+    return {rows / height, left != 0, height, left};
+  }
   const int64_t low = rows / tiles, extra = rows % tiles;
-  if (extra == 0) return {tiles, 0, static_cast<int>(low)};
-  return {extra, tiles - extra, static_cast<int>(low + 1)};
+  const int height = static_cast<int>(low);
+  if (extra == 0) return {tiles, 0, height, 0};
+  return {extra, tiles - extra, height + 1, height};
 }
 
 double panel_cycles(const CorePorts& p, const KernelRow& row, int64_t m, int n, int64_t k,
                     int64_t b_bytes) {
-  const int64_t groups = (k + kKr - 1) / kKr;
-  const RowSplit split = split_rows(m, row.mr);
+  const RowSplit split = split_rows(m, row);
   const auto panel = static_cast<int64_t>(packed_b_bytes(row, k, n));
   const double first = b_bytes <= p.l1_size / 2   ? 64
                        : b_bytes <= p.l2_size / 2 ? p.l2_bytes
@@ -62,13 +96,19 @@ double panel_cycles(const CorePorts& p, const KernelRow& row, int64_t m, int n, 
   const double later = panel <= p.l1_size / 2   ? 64
                        : panel <= p.l2_size / 2 ? p.l2_bytes
                                                 : p.l3_bytes;
-  const double tall = tile_cycles(p, row, split.height, n, groups, later);
+  const double tall = tile_cycles(p, row, split.height, n, k, later);
   double cycles = 2 * kCallCycles + static_cast<double>(split.tall) * tall +
-                  tile_cycles(p, row, split.height, n, groups, first) - tall;
+                  tile_cycles(p, row, split.height, n, k, first) - tall;
   if (split.rest)
-    cycles +=
-        static_cast<double>(split.rest) * tile_cycles(p, row, split.height - 1, n, groups, later);
+    cycles += static_cast<double>(split.rest) * tile_cycles(p, row, split.rest_height, n, k, later);
+  if (row.isa == Isa::kAmx) cycles += epilogue_cycles(p, row, split.height, n);  // of the last tile
   return cycles;
+}
+
+double entry_cycles(const KernelRow& row, int64_t m) {
+  if (row.isa != Isa::kAmx) return 0;
+  const int configurations = split_rows(m, row).rest ? 2 : 1;
+  return configurations * kTileConfigCycles + kTileReleaseCycles;
 }
 
 int64_t useful_threads(double cycles, int threads) {

@@ -21,18 +21,23 @@ struct CorePorts {
 };
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row);
 
-// `rows` rows of A split into tiles of nearly equal height: `tall` tiles of `height` rows, then
-// `rest` tiles of height - 1.
+// `rows` rows of A split into `tall` tiles of `height` rows, then `rest` tiles of `rest_height`.
+// The heights of vector kernels differ by one; tile kernels, whose time does not fall with their
+// rows, get tiles as tall as they can be and what is left over.
 struct RowSplit {
   int64_t tall, rest;
-  int height;
+  int height, rest_height;
 };
-RowSplit split_rows(int64_t rows, int mr);
+RowSplit split_rows(int64_t rows, const KernelRow& row);
 
 // Cycles for m rows against one panel of n columns. `b_bytes` is all of B as packed: it decides
 // which cache level the panel comes from.
 double panel_cycles(const CorePorts& ports, const KernelRow& row, int64_t m, int n, int64_t k,
                     int64_t b_bytes);
+
+// Cycles to enter and leave a run of m rows, whatever the panels: AMX tiles are switched on and
+// off.
+double entry_cycles(const KernelRow& row, int64_t m);
 
 // How many of `threads` threads so many predicted cycles are worth waking; at least 1.
 int64_t useful_threads(double cycles, int threads);

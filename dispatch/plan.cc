@@ -44,10 +44,8 @@ class PlanBuilder {
     GemmSpec spec;
     spec.n = n;
     spec.epilogue = p_.epilogue;
-    if (row.a_form == AForm::kBytes) {
-      spec.k_tail = static_cast<int>(p_.k() % kKr);
-      spec.a_shift = plan_.a_shift != 0;
-    }
+    set_k(row, p_.k(), 1, &spec);
+    spec.a_shift = !plan_.packed_a && plan_.a_shift != 0;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
     return plan_.codes.back().get();
   }
@@ -89,50 +87,82 @@ struct Job {
   Schedule schedule;
 };
 
-// All panels of the range for one block of rows, whose A begins at `a`.
-void run_block(const Job& job, IndexRange panels, int64_t row0, int64_t rows, const uint8_t* a,
-               int64_t a_stride, const int32_t* row_init) {
-  const oct_qgemm& plan = job.plan;
-  const int64_t k = plan.problem.k();
-  const auto size = static_cast<int64_t>(dtype_bytes(plan.problem.c_type));
-  GemmArgs g;
-  g.a_stride_bytes = a_stride;
-  g.c_stride_bytes = job.args.c_stride_bytes;
-  g.epilogue = &plan.params;
-  g.k_groups = plan.packed_a ? (k + kKr - 1) / kKr : k / kKr;
-  g.a_shift = plan.a_shift * 0x01010101u;
-  uint8_t* const c = static_cast<uint8_t*>(job.args.c) + row0 * g.c_stride_bytes;
-  for (int64_t i = panels.begin; i < panels.end; ++i) {
-    const Panel& panel = plan.panels[static_cast<size_t>(i)];
-    const RowSplit split = split_rows(rows, panel.row->mr);
-    g.b = plan.packed_b.data() + panel.b_offset;
-    g.init = plan.init.data() + panel.column;
-    g.mult = plan.mult.data() + panel.column;
-    g.bias = plan.bias.data() + panel.column;
-    g.a = a;
-    g.row_init = row_init;
-    g.c = c + panel.n0 * size;
-    g.tiles = split.tall;
-    panel.code->entry[split.height](&g);
-    if (split.rest == 0) continue;
-    const int64_t done = split.tall * split.height;
-    g.a = a + done * a_stride;
-    if (row_init) g.row_init = row_init + done;
-    g.c = c + panel.n0 * size + done * g.c_stride_bytes;
-    g.tiles = split.rest;
-    panel.code->entry[split.height - 1](&g);
-  }
-}
+// One block of rows: A as the kernels read it, the block's first row of C.
+struct Block {
+  int64_t rows;
+  const uint8_t* a;
+  int64_t a_stride;
+  const int32_t* row_init;
+  uint8_t* c;
+};
 
-void run_packed_block(const Job& job, IndexRange panels, int64_t row0, int64_t rows,
-                      const uint8_t* a) {
+// A block against panels of B.
+class BlockRun {
+ public:
+  BlockRun(const Job& job, GemmCalls& calls, const Block& block)
+      : job_(job), plan_(job.plan), calls_(calls), block_(block) {
+    g_.a_stride_bytes = block.a_stride;
+    g_.c_stride_bytes = job.args.c_stride_bytes;
+    g_.epilogue = &plan_.params;
+    g_.k_groups = k_steps(*plan_.layout().main, plan_.problem.k()).whole;
+    g_.a_shift = plan_.a_shift * 0x01010101u;
+  }
+
+  // Vector kernels take a panel while it is in L1. Tile kernels take all panels with tiles of one
+  // height, since another height means another configuration.
+  void run(IndexRange panels) {
+    const bool by_height = plan_.layout().main->isa == Isa::kAmx;
+    for (int64_t i = panels.begin; i < panels.end; ++i) {
+      tall(panel(i));
+      if (!by_height) rest(panel(i));
+    }
+    if (by_height)
+      for (int64_t i = panels.begin; i < panels.end; ++i) rest(panel(i));
+  }
+
+ private:
+  const Panel& panel(int64_t i) const { return plan_.panels[static_cast<size_t>(i)]; }
+
+  void tall(const Panel& panel) {
+    const RowSplit split = split_rows(block_.rows, *panel.row);
+    call(panel, 0, split.tall, split.height);
+  }
+  void rest(const Panel& panel) {
+    const RowSplit split = split_rows(block_.rows, *panel.row);
+    if (split.rest) call(panel, split.tall * split.height, split.rest, split.rest_height);
+  }
+
+  void call(const Panel& panel, int64_t row, int64_t tiles, int height) {
+    const auto size = static_cast<int64_t>(dtype_bytes(plan_.problem.c_type));
+    g_.b = plan_.packed_b.data() + panel.b_offset;
+    g_.init = plan_.init.data() + panel.column;
+    g_.mult = plan_.mult.data() + panel.column;
+    g_.bias = plan_.bias.data() + panel.column;
+    g_.a = block_.a + row * g_.a_stride_bytes;
+    g_.row_init = block_.row_init ? block_.row_init + row : nullptr;
+    g_.c = block_.c + row * g_.c_stride_bytes + panel.n0 * size;
+    g_.tiles = tiles;
+    calls_.call(*panel.code, height, g_);
+  }
+
+  const Job& job_;
+  const oct_qgemm& plan_;
+  GemmCalls& calls_;
+  const Block block_;
+  GemmArgs g_;
+};
+
+void run_packed_block(const Job& job, GemmCalls& calls, IndexRange panels, Block block) {
   constexpr int64_t kMaxRows = kPackedABytes / 64;  // K <= 32
   alignas(64) uint8_t packed[kPackedABytes];
   int32_t row_init[kMaxRows];
   const int64_t k = job.plan.problem.k();
-  pack_a_rows(a, job.args.a_stride_bytes, static_cast<int>(rows), k, job.plan.a_shift, packed,
+  pack_a_rows(block.a, block.a_stride, static_cast<int>(block.rows), k, job.plan.a_shift, packed,
               row_init);
-  run_block(job, panels, row0, rows, packed, static_cast<int64_t>(packed_a_row_bytes(k)), row_init);
+  block.a = packed;
+  block.a_stride = static_cast<int64_t>(packed_a_row_bytes(k));
+  block.row_init = row_init;
+  BlockRun(job, calls, block).run(panels);
 }
 
 void run_task(void* arg, size_t index) {
@@ -145,13 +175,16 @@ void run_task(void* arg, size_t index) {
   const IndexRange panels =
       part(static_cast<int64_t>(job.plan.panels.size()), s.panel_tasks, i / s.row_tasks);
   const int64_t end = std::min(tiles.end * mr, m);
+  GemmCalls calls;
   for (int64_t row = tiles.begin * mr; row < end; row += s.block_rows) {
-    const int64_t rows = std::min(s.block_rows, end - row);
-    const auto* a = static_cast<const uint8_t*>(job.args.a) + row * job.args.a_stride_bytes;
+    const Block block{std::min(s.block_rows, end - row),
+                      static_cast<const uint8_t*>(job.args.a) + row * job.args.a_stride_bytes,
+                      job.args.a_stride_bytes, nullptr,
+                      static_cast<uint8_t*>(job.args.c) + row * job.args.c_stride_bytes};
     if (job.plan.packed_a)
-      run_packed_block(job, panels, row, rows, a);
+      run_packed_block(job, calls, panels, block);
     else
-      run_block(job, panels, row, rows, a, job.args.a_stride_bytes, nullptr);
+      BlockRun(job, calls, block).run(panels);
   }
 }
 

@@ -77,6 +77,7 @@ std::string reason_against(const KernelRow& row, const Work& work, const UsableI
   if (!isas[row.isa]) return isas.reason[static_cast<int>(row.isa)];
   if (layer.forced && layer.forced != &row) return "another kernel is forced";
   if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return "A is u8";
+  if (row.flags & kRowUnsignedA && layer.a_type != DType::kU8) return "A is s8";
   if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
     const std::string spans = "A spans " + std::to_string(layer.a_span() + 1) + " values";
     if (const char* vnni = isas.vnni(); vnni && !layer.forced)
@@ -108,7 +109,7 @@ double layout_cycles(const CpuFacts& facts, const Layout& l, int64_t m, int64_t 
   if (m == 0) return 0;
   const CorePorts ports = core_ports(facts, *l.main);
   const int64_t b_bytes = packed_bytes(l, k);
-  double cycles = 0;
+  double cycles = entry_cycles(*l.main, m);
   if (l.full)
     cycles += static_cast<double>(l.full) * panel_cycles(ports, *l.main, m, l.main->nr, k, b_bytes);
   for (int i = 0; i < l.tails; ++i)

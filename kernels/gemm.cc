@@ -1,5 +1,7 @@
 #include "kernels/gemm.h"
 
+#include "kernels/pack.h"
+
 namespace oct {
 namespace {
 
@@ -7,27 +9,48 @@ namespace {
 std::string cache_key(const KernelRow& row, const GemmSpec& s) {
   const EpilogueSpec& e = s.epilogue;
   std::string key = row.name;
-  for (int field : {s.n, s.k_tail, int{s.a_shift}, int{s.taps}, static_cast<int>(e.c_type),
-                    int{e.bias_f32}, int{e.saturating}, int{e.clamp_lo}, int{e.clamp_hi},
-                    int{e.zero_point}, static_cast<int>(e.add_type)})
+  for (int field : {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_shift}, int{s.taps},
+                    static_cast<int>(e.c_type), int{e.bias_f32}, int{e.saturating}, int{e.clamp_lo},
+                    int{e.clamp_hi}, int{e.zero_point}, static_cast<int>(e.add_type)})
     key += ' ' + std::to_string(field);
   return key;
 }
 
 std::shared_ptr<const Code> generate(const KernelRow& row, const GemmSpec& spec) {
   Assembler as;
-  for (int m = 1; m <= row.mr; ++m) row.emit(as, row, spec, m);
+  for (int m = row.entry_rows; m <= row.mr; m += row.entry_rows) row.emit(as, row, spec, m);
   return as.finish(row.name);
 }
 
 }  // namespace
 
+void set_k(const KernelRow& row, int64_t k, int64_t runs, GemmSpec* spec) {
+  const KSteps s = k_steps(row, k);
+  spec->k_step = s.step;
+  spec->k_tail = s.tail;
+  if (row.isa == Isa::kAmx) spec->rows_per_step = amx_rows_per_step(row, runs * s.count());
+}
+
 GemmCode gemm_code(CodeCache& cache, const KernelRow& row, const GemmSpec& spec) {
   GemmCode result;
+  result.spec = spec;
+  result.tiles = row.isa == Isa::kAmx;
   result.code = cache.get(cache_key(row, spec), [&] { return generate(row, spec); });
   for (int m = 1; m <= row.mr; ++m)
-    result.entry[m] = reinterpret_cast<GemmFn>(result.code->entry(m - 1));
+    result.entry[m] =
+        reinterpret_cast<GemmFn>(result.code->entry(static_cast<size_t>((m - 1) / row.entry_rows)));
   return result;
+}
+
+void GemmCalls::prepare(const GemmCode& code, int m, GemmArgs& args) {
+  args.m = m;
+  args.scratch = scratch_;
+  if (code_ == &code && m_ == m) return;
+  const TileConfig config = amx_tile_config(code.spec, m);
+  if (!code_ || config != config_) load_tile_config(config);
+  config_ = config;
+  code_ = &code;
+  m_ = m;
 }
 
 }  // namespace oct

@@ -40,7 +40,8 @@ constexpr int kMaxUnroll = 4;     // K groups per iteration of the main loop
 constexpr int kManyDots = 12;     // in a group: then two groups hide the loop's own instructions
 constexpr int kDotsPerCycle = 2;  // at most: what splitting K must hide the latency of
 constexpr int kRowsPerBase = 5;   // rows reached from one base: 0, 1, 2, 3 and 4 strides away
-constexpr int kMaxBases = (kMaxMr + kRowsPerBase - 1) / kRowsPerBase;
+constexpr int kMostRows = 16;     // of a vector row of the table
+constexpr int kMaxBases = (kMostRows + kRowsPerBase - 1) / kRowsPerBase;
 
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)

@@ -72,11 +72,16 @@ struct BlockSums {
   __m128i sum = _mm_setzero_si128(), product = _mm_setzero_si128();
 };
 
+int64_t padded_groups(const KernelRow& row, int64_t k) {
+  const KSteps s = k_steps(row, k);
+  return s.count() * s.step / kKr;
+}
+
 class PanelPacker {
  public:
   PanelPacker(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst)
       : b_(b), n0_(n0), n_(n), pairs_(row.b_form == BForm::kPairs16), lanes_(row.lanes),
-        groups_((b.k + kKr - 1) / kKr), width_((n + row.lanes - 1) / row.lanes * row.lanes),
+        groups_(padded_groups(row, b.k)), width_((n + row.lanes - 1) / row.lanes * row.lanes),
         dst_(static_cast<uint8_t*>(dst)) {}
 
   void pack(ColumnSums* sums) {
@@ -139,10 +144,18 @@ class PanelPacker {
 
 }  // namespace
 
+KSteps k_steps(const KernelRow& row, int64_t k) {
+  if (row.a_form == AForm::kPairs16) return {kKr, 0, (k + kKr - 1) / kKr};
+  const int64_t steps = (k + row.kr - 1) / row.kr;
+  const int64_t even = (k + steps - 1) / steps;
+  const int64_t step = (even + kKr - 1) / kKr * kKr;
+  return {static_cast<int>(step), static_cast<int>(k % step), k / step};
+}
+
 size_t packed_b_bytes(const KernelRow& row, int64_t k, int n) {
   const size_t width = static_cast<size_t>((n + row.lanes - 1) / row.lanes * row.lanes);
-  const size_t groups = static_cast<size_t>((k + kKr - 1) / kKr);
-  return groups * width * (row.b_form == BForm::kPairs16 ? 8 : 4);
+  return static_cast<size_t>(padded_groups(row, k)) * width *
+         (row.b_form == BForm::kPairs16 ? 8 : 4);
 }
 
 void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst,

@@ -1,7 +1,7 @@
 // Operand layouts and the code that makes them.
 //
 // A panel of B holds n columns (n <= nr), padded to whole vectors of L lanes (nv of them), over
-// all of K padded to whole groups of four; padding is zero.
+// all of K padded to whole steps (below); padding is zero.
 //
 //   BForm::kQuads8     for each K group g, for each vector j:   lane l = column j*L + l
 //                      | w[4g] w[4g+1] w[4g+2] w[4g+3] | ...        4 bytes a lane
@@ -24,6 +24,16 @@
 #include "kernels/table.h"
 
 namespace oct {
+
+// How a kernel takes a run of K: `whole` steps of `step` bytes of A, then `tail` < step bytes.
+// Vector kernels step by K groups, and packed A has no tail. Tile kernels step by up to kr bytes,
+// all of them as long as the fewest steps allow: K = 96 is 48 + 48, which leaves no tail.
+struct KSteps {
+  int step, tail;
+  int64_t whole;
+  int64_t count() const { return whole + (tail != 0); }
+};
+KSteps k_steps(const KernelRow& row, int64_t k);
 
 enum class BLayout : uint8_t { kKN, kNK };
 

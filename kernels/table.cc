@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "jit/words.h"
+#include "kernels/gemm_amx.h"
 #include "kernels/gemm_vector.h"
 
 namespace oct {
@@ -15,7 +16,12 @@ constexpr BForm kByteB = BForm::kQuads8, kWordB = BForm::kPairs16;
 
 constexpr KernelRow gemm(const char* name, Isa isa, int mr, int nr, AForm a, BForm b,
                          uint32_t flags = kRowAnyData) {
-  return {name, "gemm", isa, mr, nr, kKr, a, b, flags, vector_lanes(isa), emit_gemm_vector};
+  return {name, "gemm", isa, mr, nr, kKr, a, b, flags, vector_lanes(isa), 1, emit_gemm_vector};
+}
+
+constexpr KernelRow gemm_amx(const char* name, int mr, int nr, uint32_t flags) {
+  return {name,  "gemm",     Isa::kAmx,     mr,           nr, kTileRowBytes, kInPlace, kByteB,
+          flags, kTileLanes, kAmxEntryRows, emit_gemm_amx};
 }
 
 // AVX-512 VNNI with ymm registers.
@@ -27,12 +33,18 @@ constexpr KernelRow gemm_256(const char* name, int mr, int nr) {
 
 constexpr KernelRow depthwise(const char* name, Isa isa, BForm form, uint32_t flags) {
   const int lanes = vector_lanes(isa);
-  return {name, "depthwise", isa, 2, 4 * lanes, kKr, AForm::kBytes, form, flags, lanes, nullptr};
+  return {name, "depthwise", isa, 2, 4 * lanes, kKr, AForm::kBytes, form, flags, lanes, 1, nullptr};
 }
 
 // Names: gemm_<A><B><sum>_<mr>x<nr>x<kr>_<isa>. u7: A spans 128 values or the weights are proven.
 // Where predictions do not differ, an earlier row is preferred.
 constexpr KernelRow kTable[] = {
+    gemm_amx("gemm_u8s8s32_32x32x64_amx", 32, 32, kRowUnsignedA),
+    gemm_amx("gemm_u8s8s32_16x64x64_amx", 16, 64, kRowUnsignedA),
+    gemm_amx("gemm_u8s8s32_64x16x64_amx", 64, 16, kRowUnsignedA),
+    gemm_amx("gemm_s8s8s32_32x32x64_amx", 32, 32, kRowSignedA),
+    gemm_amx("gemm_s8s8s32_16x64x64_amx", 16, 64, kRowSignedA),
+    gemm_amx("gemm_s8s8s32_64x16x64_amx", 64, 16, kRowSignedA),
     gemm("gemm_u8s8s32_6x64x4_avx512vnni", Isa::kAvx512Vnni, 6, 64, kInPlace, kByteB),
     gemm("gemm_u8s8s32_8x48x4_avx512vnni", Isa::kAvx512Vnni, 8, 48, kInPlace, kByteB),
     gemm("gemm_u8s8s32_12x32x4_avx512vnni", Isa::kAvx512Vnni, 12, 32, kInPlace, kByteB),

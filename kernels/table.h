@@ -17,9 +17,9 @@ namespace oct {
 
 struct KernelRow;
 
-inline constexpr int kMaxMr = 16;  // most rows of any tile
+inline constexpr int kMaxMr = 64;  // most rows of any tile
 inline constexpr int kMaxNr = 64;  // most columns of any tile
-inline constexpr int kKr = 4;      // K is consumed in groups of four on every ISA
+inline constexpr int kKr = 4;      // packed B is made of groups of four K on every ISA
 
 // How a kernel wants its operands; kernels/pack.h draws the layouts.
 enum class AForm : uint8_t {
@@ -38,15 +38,19 @@ enum RowFlags : uint32_t {
   // is then shifted to 0..127), or every adjacent pair of weights proven safe at pack time.
   kRowNeedsSafePairs = 1,
   // A is s8, and multiplied as it is; other rows shift s8 A to u8.
-  kRowSignedA = 2
+  kRowSignedA = 2,
+  // A is u8: this row cannot shift.
+  kRowUnsignedA = 4
 };
 
 // What code is generated for.
 struct GemmSpec {
-  int n = 0;             // columns of this panel, 1 .. nr
-  int k_tail = 0;        // K % 4 for AForm::kBytes, otherwise 0
-  bool a_shift = false;  // kBytes only: GemmArgs::a_shift is added to every byte of A
-  bool taps = false;     // K is a list of taps (convolution) instead of one run of groups
+  int n = 0;              // columns of this panel, 1 .. nr
+  int k_step = kKr;       // bytes of A that one step of K takes: KSteps of kernels/pack.h
+  int k_tail = 0;         // bytes of A in the last step, if it is not whole
+  int rows_per_step = 0;  // tile kernels: rows of the last tile finished in each step of the next
+  bool a_shift = false;   // kBytes only: GemmArgs::a_shift is added to every byte of A
+  bool taps = false;      // K is a list of taps (convolution) instead of one run of groups
   EpilogueSpec epilogue;
 
   friend bool operator==(const GemmSpec&, const GemmSpec&) = default;
@@ -75,14 +79,17 @@ struct GemmArgs {
   const Tap *taps, *taps_end;  // with taps: at least none
   const void* add;             // with add_type: the row of X that belongs to c
   int64_t add_stride_bytes;
-  int64_t k_groups;  // floor(K / 4), or ceil for packed A; of one tap with taps
+  int64_t k_groups;  // whole steps of K; of one tap with taps
   int64_t tiles;     // >= 1
   uint32_t a_shift;  // the byte to add, in all four bytes
+  // Set by GemmCalls, for tile kernels only.
+  int64_t m;      // rows of a tile
+  void* scratch;  // kGemmScratchBytes (kernels/gemm_amx.h), aligned to 64
 };
 
 using GemmFn = void (*)(const GemmArgs*);
 
-// Emits the entry point for m rows.
+// Emits the entry point for m rows, or for the entry_rows up to m.
 using EmitGemm = void (*)(Assembler&, const KernelRow&, const GemmSpec&, int m);
 
 struct KernelRow {
@@ -93,9 +100,10 @@ struct KernelRow {
   AForm a_form;
   BForm b_form;
   uint32_t flags;
-  int lanes;      // 32-bit lanes of its vectors: panels are padded to whole vectors. Vectors may be
-                  // narrower than the ISA's
-  EmitGemm emit;  // null for other operations
+  int lanes;  // 32-bit lanes of its vectors: panels are padded to whole vectors. Vectors may be
+              // narrower than the ISA's
+  int entry_rows;  // row counts that share an entry point
+  EmitGemm emit;   // null for other operations
 };
 
 // All rows, every name once; and those of one operation, which are neighbours.

@@ -28,6 +28,7 @@ Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight
 
 std::vector<InputCase> input_cases(const KernelRow& row, Rng& rng) {
   if (row.flags & kRowSignedA) return {{DType::kS8, -128, 127, 0, false}};
+  if (row.flags & kRowUnsignedA) return {{DType::kU8, 0, 255, 0, false}};
   if (!(row.flags & kRowNeedsSafePairs))
     return {{DType::kU8, 0, 255, 0, false}, {DType::kS8, -128, 127, 128, false}};
   // Promises: 128 values from anywhere, or fewer; and the whole range with proven weights. Without
@@ -58,7 +59,8 @@ struct KernelRunner::Buffers {
   CodeCache cache;
   GuardBuffer a, a_paged, a_packed, b, b_packed;
   GuardBuffer init{"init", 4 * kMaxNr}, mult{"mult", 4 * kMaxNr}, bias{"bias", 4 * kMaxNr},
-      row_init{"row_init", 4096}, params{"epilogue", sizeof(EpilogueParams)};
+      row_init{"row_init", 4096}, params{"epilogue", sizeof(EpilogueParams)},
+      scratch{"scratch", kGemmScratchBytes};
   GuardBuffer c, c_paged;
 };
 
@@ -98,7 +100,9 @@ class Call {
     const std::string note = describe();
     set_fault_note(note);
     const auto entry = reinterpret_cast<CheckedFn>(code.entry[static_cast<size_t>(c_.m)]);
+    if (code.tiles) prepare_tiles();
     const std::string broken = checked_call(entry, &args_);
+    if (code.tiles) release_tiles();
     const std::string wrong = image.differences();
     if (broken.empty() && wrong.empty()) return "";
     return note + "\n" + (broken.empty() ? "" : "  " + broken + "\n") + wrong;
@@ -138,9 +142,9 @@ class Call {
   void pass_a_in_place() {
     args_.a = a_;
     args_.a_stride_bytes = a_stride_;
-    args_.k_groups = c_.k / kKr;
+    args_.k_groups = k_steps(row_, c_.k).whole;
     args_.a_shift = shift() * 0x01010101u;
-    spec_.k_tail = static_cast<int>(c_.k % kKr);
+    set_k(row_, c_.k, 1, &spec_);
     spec_.a_shift = shift() != 0;
   }
 
@@ -217,6 +221,13 @@ class Call {
     float* bias = place<float>(s_.bias, padded);
     std::memcpy(bias, output_.bias_f32, bytes);
     args_.bias = bias;
+  }
+
+  void prepare_tiles() {
+    args_.m = c_.m;
+    args_.scratch = s_.scratch.place(either_end(rng_), kGemmScratchBytes, 64);
+    rng_.fill_bytes(static_cast<uint8_t*>(args_.scratch), kGemmScratchBytes);
+    load_tile_config(amx_tile_config(spec_, c_.m));
   }
 
   std::string describe() const {

@@ -49,7 +49,8 @@ class Weights {
 // The panel of columns [n0, n0 + n), built one element at a time.
 std::vector<uint8_t> expected_panel(const KernelRow& row, const Weights& b, int64_t n0, int n) {
   const int lanes = row.lanes, vectors = (n + lanes - 1) / lanes;
-  const int64_t groups = (b.view.k + 3) / 4;
+  const KSteps steps = k_steps(row, b.view.k);
+  const int64_t groups = steps.count() * steps.step / 4;
   std::vector<uint8_t> panel;
   const auto put8 = [&](int w) { panel.push_back(static_cast<uint8_t>(w)); };
   const auto put16 = [&](int w) { put8(w & 0xff), put8(w >> 8); };
@@ -95,6 +96,19 @@ void check_panel(const KernelRow& row, const Weights& b, int64_t n0, int n, Guar
     }
   }
   ASSERT_EQ(sums[static_cast<size_t>(n)].sum, -7) << "wrote more sums than columns";
+}
+
+// The fewest steps of at most kr bytes, of equal length where that leaves no tail.
+TEST(Pack, StepsCoverK) {
+  for (const KernelRow& row : kernels_of("gemm"))
+    for (int64_t k = 1; k <= 1000; ++k) {
+      const KSteps s = k_steps(row, k);
+      const int64_t covered = s.whole * s.step + s.tail, kr = row.kr;
+      ASSERT_TRUE(row.a_form == AForm::kPairs16 ? covered >= k && covered < k + 4 : covered == k);
+      ASSERT_TRUE(s.step > 0 && s.step <= kr && s.step % 4 == 0 && s.tail < s.step) << row.name;
+      ASSERT_EQ(s.count(), (k + kr - 1) / kr) << row.name << ", K = " << k;
+      if (row.kr == 64 && k % (4 * s.count()) == 0) ASSERT_EQ(s.tail, 0) << k;
+    }
 }
 
 TEST(Pack, PanelsFollowTheirDefinition) {
