@@ -254,6 +254,10 @@ const CpuFacts& cpu_facts() {
   return facts;
 }
 
+bool CpuFacts::only_emulated(Isa isa) const {
+  return !runs[static_cast<size_t>(isa)] && runs[static_cast<size_t>(emulated_on(isa))];
+}
+
 bool UsableIsas::any() const {
   for (bool u : usable)
     if (u) return true;

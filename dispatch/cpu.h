@@ -26,6 +26,9 @@ struct CpuFacts {
   // Per ISA: whether the CPU and the operating system run it, and if not, why not ("" if so).
   std::array<bool, kIsaCount> runs{};
   std::array<std::string, kIsaCount> reason;
+
+  // Whether the tests alone can run the ISA here, by performing what the CPU lacks.
+  bool only_emulated(Isa isa) const;
 };
 
 // Detected once per process; thread-safe.

@@ -187,6 +187,8 @@ std::string describe(const oct_context* context) {
         .string(kIsaNames[i])
         .key("usable")
         .boolean(isas.usable[i])
+        .key("emulated")
+        .boolean(cpu.only_emulated(static_cast<Isa>(i)))
         .key("reason")
         .string(isas.reason[i])
         .close('}');

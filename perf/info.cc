@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <map>
+
 #include "perf/library.h"
 #include "perf/options.h"
 #include "perf/out_file.h"
@@ -19,15 +22,35 @@ std::string size_text(int64_t bytes) {
   return fmt::format("{:g} KiB", static_cast<double>(bytes) / (1 << 10));
 }
 
-std::string isa_table(const Json& isas) {
+// "yes", "emulated only" (by the library's tests) or "no".
+std::string usable_text(const Json& isa) {
+  if (isa.value("usable", false)) return "yes";
+  return isa.value("emulated", false) ? "emulated only" : "no";
+}
+
+std::string isa_table(const Json& isas, const Json& kernels) {
   Table table;
   table.column("isa", Align::kLeft);
+  table.column("kernels", Align::kRight);
   table.column("usable", Align::kLeft);
   for (const Json& isa : isas) {
-    const bool usable = isa.value("usable", false);
-    table.row({isa.value("name", ""), usable ? "yes" : "no: " + isa.value("reason", "")});
+    const auto count = std::count_if(kernels.begin(), kernels.end(), [&](const Json& k) {
+      return k.value("isa", "") == isa.value("name", "");
+    });
+    const std::string reason = isa.value("reason", "");
+    table.row({isa.value("name", ""), std::to_string(count),
+               usable_text(isa) + (reason.empty() ? "" : ": " + reason)});
   }
   return table.text();
+}
+
+std::string kernel_counts(const Json& isas, const Json& kernels) {
+  std::map<std::string, int> counts;
+  for (const Json& kernel : kernels)
+    for (const Json& isa : isas)
+      if (isa.value("name", "") == kernel.value("isa", "")) ++counts[usable_text(isa)];
+  return fmt::format("{} of {} run here, {} under the tests' emulator, {} nowhere", counts["yes"],
+                     kernels.size(), counts["emulated only"], counts["no"]);
 }
 
 std::string kernel_table_text(const Json& kernels) {
@@ -57,8 +80,11 @@ std::string info_text(const Json& machine, const std::string& refusal) {
                       size_text(caches.value("l2", 0)), size_text(caches.value("l3", 0)));
   text += fmt::format("threads  {} unless a context asks for more\n", machine.value("threads", 1));
   text += fmt::format("cap      {}\n", machine.value("cap", "none"));
-  text += '\n' + isa_table(machine.value("isas", Json::array()));
-  text += '\n' + kernel_table_text(machine.value("kernels", Json::array()));
+  const Json isas = machine.value("isas", Json::array());
+  const Json kernels = machine.value("kernels", Json::array());
+  text += fmt::format("kernels  {}\n", kernel_counts(isas, kernels));
+  text += '\n' + isa_table(isas, kernels);
+  text += '\n' + kernel_table_text(kernels);
   if (!refusal.empty()) text += fmt::format("\nThis machine cannot run octavo: {}\n", refusal);
   return text;
 }

@@ -62,7 +62,7 @@ class Report : public testing::Environment {
 
 Place place_of(Isa isa) {
   if (runs(isa)) return Place::kNative;
-  if (!runs(emulated_on(isa))) return Place::kNowhere;
+  if (!cpu_facts().only_emulated(isa)) return Place::kNowhere;
   emulate::install();
   return emulate::covers(isa) ? Place::kEmulated : Place::kNowhere;
 }

@@ -143,6 +143,7 @@ TEST(Describe, HasTheDocumentedFields) {
     const json& isa = d["isas"][i];
     EXPECT_EQ(isa["name"], kIsaNames[i + 1]);
     EXPECT_EQ(isa["usable"].get<bool>(), isa["reason"].get<std::string>().empty()) << isa;
+    EXPECT_FALSE(isa["usable"].get<bool>() && isa["emulated"].get<bool>()) << isa;
   }
   ASSERT_EQ(d["kernels"].size(), kernel_table().size());
   for (size_t i = 0; i < d["kernels"].size(); ++i) {

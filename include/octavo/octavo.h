@@ -148,8 +148,9 @@ OCT_API oct_status oct_context_create(const oct_context_desc *desc, oct_context 
 OCT_API void oct_context_destroy(oct_context *context);
 
 /* Describes the machine and the kernels as JSON: {"version", "cpu", "cores", "caches",
- * "threads", "cap", "isas": [{"name", "usable", "reason"}], "kernels": [{"name", "isa",
- * "mr", "nr", "kr", "usable"}]}.
+ * "threads", "cap", "isas": [{"name", "usable", "emulated", "reason"}], "kernels": [{"name", "isa",
+ * "mr", "nr", "kr", "usable"}]}. "emulated": the CPU lacks it, but the library's own tests can run
+ * its kernels here by performing the missing instructions.
  * `context` may be NULL: the machine without a cap, also on a CPU that has no usable ISA.
  * Writes at most `size` bytes including the terminating zero to `buffer` (NULL when size
  * is 0), and to *needed, unless NULL, the size that holds all. A text that does not fit is
