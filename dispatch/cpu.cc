@@ -10,6 +10,8 @@
 #include <cstring>
 #include <set>
 
+#include "dispatch/amx_permission.h"
+
 namespace oct {
 namespace {
 
@@ -84,7 +86,11 @@ constexpr IsaNeeds kIsaNeeds[] = {
      kZmmState,
      "ZMM",
      {kAvx2, kAvx512f, kAvx512bw, kAvx512dq, kAvx512vl, kAvx512vnni}},
-    {Isa::kAmx, kTileState, "tile", {kAmxInt8, kAmxTile}},
+    // Its kernels end in AVX-512, which every CPU with AMX has.
+    {Isa::kAmx,
+     kTileState | kZmmState,
+     "tile and ZMM",
+     {kAmxInt8, kAmxTile, kAvx512f, kAvx512bw, kAvx512dq, kAvx512vl}},
 };
 
 // Why this machine cannot run the ISA; "" if it can.
@@ -97,8 +103,6 @@ std::string why_not(const IsaNeeds& needs, uint64_t xcr0) {
                   needs.state_name, static_cast<unsigned long long>(xcr0));
     return text;
   }
-  // Linux wants a process to ask before it uses tiles; asking belongs with the first AMX kernel.
-  if (needs.isa == Isa::kAmx) return "needs a permission request this version does not make";
   return "";
 }
 
@@ -277,6 +281,12 @@ UsableIsas usable_isas(const CpuFacts& facts, Isa cap) {
       isas.usable[i] = false;
       isas.reason[i] = std::string("above the cap ") + isa_name(cap);
     }
+  // Asked for only here, so that a cap below AMX leaves the process's signal frames small.
+  constexpr auto kAmx = static_cast<size_t>(Isa::kAmx);
+  if (isas.usable[kAmx]) {
+    isas.reason[kAmx] = why_no_tiles();
+    isas.usable[kAmx] = isas.reason[kAmx].empty();
+  }
   return isas;
 }
 

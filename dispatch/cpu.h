@@ -34,7 +34,8 @@ struct CpuFacts {
 // Detected once per process; thread-safe.
 const CpuFacts& cpu_facts();
 
-// The ISAs a context may use: those the CPU runs, up to `cap` (kNone: no cap).
+// The ISAs a context may use: those the CPU runs, up to `cap` (kNone: no cap). AMX also needs the
+// system's permission, which is asked for here.
 struct UsableIsas {
   Isa cap = Isa::kNone;
   std::array<bool, kIsaCount> usable{};

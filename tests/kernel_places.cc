@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kPlaceNames[] = {"native", "emulated", "nowhere"};
 
-bool runs(Isa isa) { return cpu_facts().runs[static_cast<size_t>(isa)]; }
+bool runs(Isa isa) { return usable_isas(cpu_facts(), Isa::kNone)[isa]; }
 
 std::set<const KernelRow*>& recorded() {
   static std::set<const KernelRow*> rows;
