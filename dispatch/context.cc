@@ -51,7 +51,7 @@ oct_status create_context(const oct_context_desc& desc, oct_context** context) {
   if (oct_status s = check_usable(isas)) return s;
   const int threads = desc.threads ? desc.threads : std::min(cpu_facts().cores, kMaxThreads);
   return guarded([&] {
-    *context = new oct_context{isas, Threads(threads, desc.parallel_for, desc.pool)};
+    *context = new oct_context{isas, Threads(threads, desc.parallel_for, desc.pool), {}};
     return OCT_OK;
   });
 }

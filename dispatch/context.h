@@ -1,13 +1,15 @@
-// The context behind oct_context: the ISA cap and the threads.
+// The context behind oct_context: the ISA cap, the threads, and code that belongs to no plan.
 #pragma once
 
 #include "dispatch/cpu.h"
+#include "dispatch/elementwise.h"
 #include "dispatch/threads.h"
 #include "octavo/octavo.h"
 
 struct oct_context {
   oct::UsableIsas isas;
   oct::Threads threads;
+  oct::ElementwiseCodes elementwise{};
 };
 
 namespace oct {

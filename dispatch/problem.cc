@@ -78,9 +78,6 @@ oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
   return OCT_OK;
 }
 
-namespace {
-
-// [data, data + extent) for `rows` rows; false if it has no representable end.
 bool extent_of(const void* data, int64_t rows, int64_t stride, int64_t row_bytes, uintptr_t* begin,
                uintptr_t* end) {
   int64_t bytes;
@@ -90,6 +87,8 @@ bool extent_of(const void* data, int64_t rows, int64_t stride, int64_t row_bytes
   *begin = reinterpret_cast<uintptr_t>(data);
   return !__builtin_add_overflow(*begin, static_cast<uintptr_t>(bytes), end);
 }
+
+namespace {
 
 // Whether A and C are different columns of one matrix: equal strides, rows that never meet.
 bool columns_apart(const oct_qgemm_args& args, int64_t k, int64_t c_row) {

@@ -22,6 +22,10 @@ struct Problem : Layer {
 // Allocates per-column arrays only after every other check has passed.
 oct_status make_problem(const oct_qgemm_desc& desc, Problem* problem);
 
+// [data, data + extent) for `rows` >= 1 rows; false if it has no representable end.
+bool extent_of(const void* data, int64_t rows, int64_t stride, int64_t row_bytes, uintptr_t* begin,
+               uintptr_t* end);
+
 // What a run is asked for, checked against the plan's problem.
 oct_status check_args(const oct_qgemm_args& args, int64_t n, int64_t k, DType c_type);
 

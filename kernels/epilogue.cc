@@ -29,6 +29,16 @@ int epilogue_partial_bytes(const EpilogueSpec& spec, int n, int lanes) {
   return is_int8(spec.c_type) ? n : (n - 1) % lanes * size + size;
 }
 
+// Round to nearest even on the bits: x + 0x7fff + (bit 16 of x), upper half. VCVTNEPS2BF16 is not
+// used: it flushes denormals.
+void emit_bf16_rounding(Assembler& as, const Xmm& v, const Xmm& t) {
+  as.vpslld(t, v, 15);
+  as.vpsrld(t, t, 31);
+  as.vpaddd(v, v, t);
+  as.vpaddd(v, v, as.constant({0x7fff}));
+  as.vpsrld(v, v, 16);
+}
+
 namespace {
 
 class RowEmitter {
@@ -141,17 +151,11 @@ class RowEmitter {
 
   int lanes_of(int j) const { return std::min(w.lanes(), r.n - j * w.lanes()); }
 
-  // Round to nearest even on the bits: x + 0x7fff + (bit 16 of x), upper half. VCVTNEPS2BF16 is
-  // not used: it flushes denormals.
   void round_bf16() {
     const auto role = r.pool.take();
     const Xmm t = w.reg(role.index());
     for (int j = 0; j < nv; ++j) {
-      as.vpslld(t, acc[j], 15);
-      as.vpsrld(t, t, 31);
-      as.vpaddd(acc[j], acc[j], t);
-      as.vpaddd(acc[j], acc[j], as.constant({0x7fff}));
-      as.vpsrld(acc[j], acc[j], 16);
+      emit_bf16_rounding(as, acc[j], t);
       w.narrow16(acc[j]);
     }
   }

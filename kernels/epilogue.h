@@ -80,6 +80,9 @@ void emit_epilogue_row(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* 
 // their vector, bf16 in its low half.
 void emit_epilogue_values(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv);
 
+// v's floats, none of them NaN, become bf16 in the low halves of their lanes; t is lost.
+void emit_bf16_rounding(Assembler& as, const Xbyak::Xmm& v, const Xbyak::Xmm& t);
+
 // The one byte count of a partial store in such a row, or 0 (Words::announce_partial).
 int epilogue_partial_bytes(const EpilogueSpec& spec, int n, int lanes);
 

@@ -36,6 +36,12 @@ constexpr KernelRow depthwise(const char* name, Isa isa, BForm form, uint32_t fl
   return {name, "depthwise", isa, 2, 4 * lanes, kKr, AForm::kBytes, form, flags, lanes, 1, nullptr};
 }
 
+constexpr KernelRow elementwise(const char* name, const char* op, Isa isa) {
+  const int lanes = vector_lanes(isa);
+  return {name,           op,          isa,   1, 4 * lanes, 1, AForm::kBytes,
+          BForm::kQuads8, kRowAnyData, lanes, 1, nullptr};
+}
+
 // Names: gemm_<A><B><sum>_<mr>x<nr>x<kr>_<isa>. u7: A spans 128 values or the weights are proven.
 // Where predictions do not differ, an earlier row is preferred.
 constexpr KernelRow kTable[] = {
@@ -97,6 +103,14 @@ constexpr KernelRow kTable[] = {
     depthwise("depthwise_u7s8s32_2x64x4_avx512bw", Isa::kAvx512bw, kByteB, kRowNeedsSafePairs),
     depthwise("depthwise_u8s8s32_2x32x4_avx2", Isa::kAvx2, BForm::kPairs16, kRowAnyData),
     depthwise("depthwise_u7s8s32_2x32x4_avx2", Isa::kAvx2, BForm::kQuads8, kRowNeedsSafePairs),
+    elementwise("quantize_f32u8_1x64x1_avx512bw", "quantize", Isa::kAvx512bw),
+    elementwise("quantize_f32u8_1x32x1_avx2", "quantize", Isa::kAvx2),
+    elementwise("dequantize_u8f32_1x64x1_avx512bw", "dequantize", Isa::kAvx512bw),
+    elementwise("dequantize_u8f32_1x32x1_avx2", "dequantize", Isa::kAvx2),
+    elementwise("requantize_u8u8_1x64x1_avx512bw", "requantize", Isa::kAvx512bw),
+    elementwise("requantize_u8u8_1x32x1_avx2", "requantize", Isa::kAvx2),
+    elementwise("minmax_f32f32_1x64x1_avx512bw", "minmax", Isa::kAvx512bw),
+    elementwise("minmax_f32f32_1x32x1_avx2", "minmax", Isa::kAvx2),
 };
 
 }  // namespace

@@ -3,7 +3,8 @@
 //
 // A GEMM row computes an m x n block of C, 1 <= m <= mr, 1 <= n <= nr, over the whole of K; code
 // is generated per GemmSpec (columns, tail of K, epilogue) with one entry point for every m. A
-// depthwise row computes mr output rows of nr channels, kr taps to a dot (kernels/depthwise.h).
+// depthwise row computes mr output rows of nr channels, kr taps to a dot (kernels/depthwise.h). An
+// elementwise row handles nr elements in a pass of its loop (kernels/elementwise.h).
 #pragma once
 
 #include <cstdint>
@@ -94,7 +95,7 @@ using EmitGemm = void (*)(Assembler&, const KernelRow&, const GemmSpec&, int m);
 
 struct KernelRow {
   const char* name;  // <op>_<types>_<mr>x<nr>x<kr>_<isa>, with its bits if narrower than the ISA
-  const char* op;    // "gemm" or "depthwise"
+  const char* op;    // "gemm", "depthwise", "quantize", "dequantize", "requantize", "minmax"
   Isa isa;
   int mr, nr, kr;
   AForm a_form;

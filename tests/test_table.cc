@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 #include <string>
 
@@ -22,16 +23,27 @@ TEST(KernelTable, NamesAreUniqueAndFound) {
   EXPECT_EQ(find_kernel(""), nullptr);
 }
 
+// The types of the operands: products of bytes, or what an elementwise kernel is named after.
+std::string types_of(const KernelRow& row) {
+  const std::map<std::string, std::string> elementwise{
+      {"quantize", "f32u8"}, {"dequantize", "u8f32"}, {"requantize", "u8u8"}, {"minmax", "f32f32"}};
+  const auto found = elementwise.find(row.op);
+  if (found != elementwise.end()) return found->second;
+  const char* a = row.flags & kRowNeedsSafePairs ? "u7" : row.flags & kRowSignedA ? "s8" : "u8";
+  return a + std::string("s8s32");
+}
+bool multiplies(const KernelRow& row) {
+  return row.op == std::string("gemm") || row.op == std::string("depthwise");
+}
+
 TEST(KernelTable, NamesSayWhatTheFieldsSay) {
   for (const KernelRow& row : kernel_table()) {
-    const std::string a = row.flags & kRowNeedsSafePairs ? "u7"
-                          : row.flags & kRowSignedA      ? "s8"
-                                                         : "u8";
     const std::string tile =
         std::to_string(row.mr) + "x" + std::to_string(row.nr) + "x" + std::to_string(row.kr);
     const std::string bits =
         row.lanes < vector_lanes(row.isa) ? std::to_string(32 * row.lanes) : "";
-    EXPECT_EQ(row.name, row.op + ("_" + a) + "s8s32_" + tile + "_" + isa_name(row.isa) + bits);
+    EXPECT_EQ(row.name,
+              row.op + ("_" + types_of(row)) + "_" + tile + "_" + isa_name(row.isa) + bits);
   }
 }
 
@@ -39,7 +51,7 @@ TEST(KernelTable, FieldsAreWithinBounds) {
   for (const KernelRow& row : kernel_table()) {
     EXPECT_TRUE(row.mr >= 1 && row.mr <= kMaxMr) << row.name;
     EXPECT_TRUE(row.nr >= 1 && row.nr <= kMaxNr) << row.name;
-    EXPECT_EQ(row.kr, row.isa == Isa::kAmx ? 64 : kKr) << row.name;
+    EXPECT_EQ(row.kr, !multiplies(row) ? 1 : row.isa == Isa::kAmx ? 64 : kKr) << row.name;
     EXPECT_TRUE(row.entry_rows >= 1 && row.mr % row.entry_rows == 0) << row.name;
     EXPECT_TRUE(row.lanes == vector_lanes(row.isa) || row.lanes == 8) << row.name;
     EXPECT_EQ(row.nr % row.lanes, 0) << row.name;

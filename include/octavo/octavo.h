@@ -567,12 +567,7 @@ OCT_API oct_status oct_observer_save(const oct_observer *observer, void *buffer,
  * The caller owns *observer. */
 OCT_API oct_status oct_observer_load(const void *blob, size_t size, oct_observer **observer);
 
-/* ------------------------------------------------------- weights and biases -- */
-
-/* Dense arrays [outer, channels, inner] are meant below: element (o, c, i) is at
- * x[(o * channels + c) * inner + i], which puts the channels on any axis. Weights [N, K] per row
- * are 1, N, K; [K, N] per column K, N, 1; any array per tensor 1, 1, its size. All sizes are at
- * least 1, all inputs finite. */
+/* ------------------------------------------------------------- elementwise -- */
 
 /* How a real value is divided by a scale. Results differ at ties and near them; neither form
  * stands in for the other, and there is no default. */
@@ -580,6 +575,105 @@ typedef enum oct_quantize_form {
   OCT_QUANTIZE_DIVIDE = 1,    /* clamp(rne(x / scale) + zero_point): ONNX, TFLite */
   OCT_QUANTIZE_RECIPROCAL = 2 /* clamp(rne(x * fl(1 / scale)) + zero_point): PyTorch, FBGEMM */
 } oct_quantize_form;
+
+/* What has a scale and zero point, or a range, of its own. */
+typedef enum oct_granularity {
+  OCT_PER_TENSOR = 0,
+  OCT_PER_ROW = 1,   /* tokens, or output channels of [N, K] weights */
+  OCT_PER_COLUMN = 2 /* channels of a channels-last tensor, or of [K, N] weights */
+} oct_granularity;
+
+/* A matrix: rows of contiguous elements. A tensor [outer, channels, inner] with parameters per
+ * channel is outer * channels rows for inner > 1 and outer rows for inner = 1. */
+typedef struct oct_matrix {
+  void *data;           /* only read for inputs; aligned to its element */
+  oct_dtype type;
+  int64_t stride_bytes; /* from a row to the next, a multiple of the element; 0: dense */
+} oct_matrix;
+
+/* The functions below run at the speed of memory on any usable instruction set and up to the
+ * context's threads. The first call of a kind in a context generates its code; later ones allocate
+ * nothing and take no lock. Arrays of parameters have 1, `rows` or `cols` entries; zero points may
+ * be NULL, for zeros. No rows or no columns are legal. An output must not overlap an input, except
+ * that it may be the input if both have one stride and elements of one size.
+ * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY, OCT_INTERNAL.
+ * Thread-safe. */
+
+/* q = clamp(rne(x / scale) + zero_point, q_min, q_max), or x * fl(1 / scale): see
+ * oct_quantize_form. NaN becomes q_min; infinities saturate. */
+typedef struct oct_quantize_args {
+  size_t struct_size;
+  int64_t rows, cols;
+  oct_matrix x;                 /* OCT_F32 or OCT_BF16 */
+  oct_matrix q;                 /* OCT_U8 or OCT_S8 */
+  oct_granularity granularity;
+  oct_quantize_form form;
+  const float *scales;          /* RECIPROCAL: with a normal 1 / scale */
+  const int32_t *zero_points;   /* within q's type */
+  int32_t q_min, q_max;         /* both 0: the whole range of the type */
+} oct_quantize_args;
+
+#define OCT_QUANTIZE_ARGS_INIT                                                            \
+  {sizeof(oct_quantize_args), 0, 0, {NULL, OCT_F32, 0}, {NULL, OCT_U8, 0}, OCT_PER_TENSOR, \
+   (oct_quantize_form)0, NULL, NULL, 0, 0}
+
+OCT_API oct_status oct_quantize(const oct_context *context, const oct_quantize_args *args);
+
+/* x = float(q - zero_point) * scale, then rounded to nearest even for bf16. */
+typedef struct oct_dequantize_args {
+  size_t struct_size;
+  int64_t rows, cols;
+  oct_matrix q;                 /* OCT_U8 or OCT_S8 */
+  oct_matrix x;                 /* OCT_F32 or OCT_BF16 */
+  oct_granularity granularity;
+  const float *scales;
+  const int32_t *zero_points;   /* within q's type */
+} oct_dequantize_args;
+
+#define OCT_DEQUANTIZE_ARGS_INIT                                                             \
+  {sizeof(oct_dequantize_args), 0, 0, {NULL, OCT_U8, 0}, {NULL, OCT_F32, 0}, OCT_PER_TENSOR, \
+   NULL, NULL}
+
+OCT_API oct_status oct_dequantize(const oct_context *context, const oct_dequantize_args *args);
+
+/* c = clamp(rne(float(a - a_zero_point) * fl(a_scale / c_scale)) + c_zero_point, c_min, c_max). */
+typedef struct oct_requantize_args {
+  size_t struct_size;
+  int64_t rows, cols;
+  oct_matrix a, c;              /* OCT_U8 or OCT_S8 each */
+  oct_granularity granularity;  /* of both */
+  const float *a_scales, *c_scales; /* with a normal quotient */
+  const int32_t *a_zero_points, *c_zero_points;
+  int32_t c_min, c_max;         /* both 0: the whole range of the type */
+} oct_requantize_args;
+
+#define OCT_REQUANTIZE_ARGS_INIT                                                            \
+  {sizeof(oct_requantize_args), 0, 0, {NULL, OCT_U8, 0}, {NULL, OCT_U8, 0}, OCT_PER_TENSOR, \
+   NULL, NULL, NULL, NULL, 0, 0}
+
+OCT_API oct_status oct_requantize(const oct_context *context, const oct_requantize_args *args);
+
+/* The least and the greatest of the finite elements; min = +inf, max = -inf where there are none.
+ * Zeros are given as +0. The qparams functions take the result. */
+typedef struct oct_minmax_args {
+  size_t struct_size;
+  int64_t rows, cols;
+  oct_matrix x;                 /* OCT_F32 or OCT_BF16 */
+  oct_granularity granularity;
+  float *mins, *maxs;
+} oct_minmax_args;
+
+#define OCT_MINMAX_ARGS_INIT \
+  {sizeof(oct_minmax_args), 0, 0, {NULL, OCT_F32, 0}, OCT_PER_TENSOR, NULL, NULL}
+
+OCT_API oct_status oct_minmax(const oct_context *context, const oct_minmax_args *args);
+
+/* ------------------------------------------------------- weights and biases -- */
+
+/* Dense arrays [outer, channels, inner] are meant below: element (o, c, i) is at
+ * x[(o * channels + c) * inner + i], which puts the channels on any axis. Weights [N, K] per row
+ * are 1, N, K; [K, N] per column K, N, 1; any array per tensor 1, 1, its size. All sizes are at
+ * least 1, all inputs finite. */
 
 typedef struct oct_weights_desc {
   size_t struct_size;
