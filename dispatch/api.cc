@@ -90,8 +90,7 @@ void oct_qgemm_destroy(oct_qgemm* plan) { delete plan; }
 oct_status oct_qgemm_run(const oct_qgemm* plan, const oct_qgemm_args* args) {
   if (!plan || !args) return fail(OCT_INVALID_ARGUMENT, "%s is null", plan ? "args" : "plan");
   if (oct_status s = check_struct("oct_qgemm_args", args->struct_size, sizeof *args)) return s;
-  const oct::Problem& p = plan->problem;
-  if (oct_status s = oct::check_args(*args, p.n(), p.k(), p.c_type)) return s;
+  if (oct_status s = oct::check_args(*args, plan->problem)) return s;
   if (args->m > 0) oct::run_plan(*plan, *args);
   return OCT_OK;
 }

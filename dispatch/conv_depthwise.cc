@@ -25,7 +25,7 @@ std::string reason_against(const KernelRow& row, const oct_qconv& plan, const Us
   if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return "A is u8";
   if (shape.axes[1].transposed) return "the convolution is transposed";
   if (!trivial(shape.axes[0])) return "the convolution has three spatial dimensions";
-  if (layer.epilogue.add_type != DType::kNone) return "a second tensor is added";
+  if (has_tensor(layer.epilogue.post)) return "a post-operation has a tensor";
   if (!small(shape.axes[1]) || !small(shape.axes[2]) ||
       !Depthwise::fits(row, depthwise_shape(shape)))
     return "its rows of input exceed the stack buffer of " + std::to_string(kMaxDepthwiseScratch) +

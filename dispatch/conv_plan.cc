@@ -33,7 +33,8 @@ LayerDesc layer_of(const oct_qconv_desc& d, const ConvShape& shape) {
           d.add_scale,     d.add_zero_point,
           d.c_type,        d.c_scale,
           d.c_zero_point,  d.clamp_min,
-          d.clamp_max,     d.kernel_name};
+          d.clamp_max,     d.post,
+          d.post_count,    d.kernel_name};
 }
 
 oct_status check_limits(const oct_qconv_desc& d, const ConvShape& shape) {
@@ -260,6 +261,8 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
     if (oct_status s = check_layer(layer)) return s;
     make_layer(layer, &plan->layer);
     if (is_padded(shape)) span_zero_point(&plan->layer);
+    plan->adds = d.add_type != OCT_NONE;
+    plan->has_tensors = has_tensor(plan->layer.epilogue.post);
     for (ConvAxis& axis : shape.axes) make_phases(&axis);
     plan->context = &context;
     plan->folded = should_fold(shape);

@@ -61,6 +61,8 @@ struct oct_qconv {
   std::unique_ptr<oct::Depthwise> depthwise;  // set: it does all the work
   const oct::KernelRow* row = nullptr;        // the main kernel
   bool folded = false;
+  bool adds = false;         // the first post-operation is add_type's
+  bool has_tensors = false;  // any post-operation has one
   int64_t tap_k = 0, tap_count = 0;
   uint8_t a_shift = 0;
   int shifted_zero_point = 0;  // of A as the kernels see it

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 
@@ -24,9 +25,10 @@ struct ConvJob {
   const oct_qconv& plan;
   int64_t batch;
   std::array<int64_t, 3> in, out;
-  Tensor a, c, x;
-  int64_t rows;      // batch * out depth * out height
-  int64_t segments;  // an output row is cut into so many
+  Tensor a, c;
+  std::array<Tensor, kMaxPostOps> x;  // of post-operations; null data where they have none
+  int64_t rows;                       // batch * out depth * out height
+  int64_t segments;                   // an output row is cut into so many
   int64_t row_tasks, panel_tasks;
 };
 
@@ -83,8 +85,9 @@ class ConvTask {
     a_row_ = job_.a.data + b * job_.a.batch + d.q * d.phase->in_step * job_.a.stride[0] +
              h.q * h.phase->in_step * job_.a.stride[1];
     c_row_ = job_.c.data + b * job_.c.batch + od * job_.c.stride[0] + oh * job_.c.stride[1];
-    if (job_.x.data)
-      x_row_ = job_.x.data + b * job_.x.batch + od * job_.x.stride[0] + oh * job_.x.stride[1];
+    for (size_t i = 0; i < x_row_.size(); ++i)
+      if (const Tensor& x = job_.x[i]; x.data)
+        x_row_[i] = x.data + b * x.batch + od * x.stride[0] + oh * x.stride[1];
     for (const AxisPhase& w : plan_.shape.axes[2].phases) {
       const int64_t step = w.out_step, outputs = w.outputs(job_.out[2]);
       int64_t q = std::max<int64_t>(0, (columns.begin - w.out_start + step - 1) / step);
@@ -166,7 +169,6 @@ class ConvTask {
     const int64_t column = w.out_start + q * w.out_step;
     const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.c_type));
     g_.c_stride_bytes = w.out_step * job_.c.stride[2];
-    g_.add_stride_bytes = w.out_step * job_.x.stride[2];
     g_.taps = taps_.taps;
     g_.taps_end = taps_.taps + taps_.count;
     for (int64_t i = chunk_.begin; i < chunk_.end; ++i) {
@@ -177,24 +179,34 @@ class ConvTask {
       g_.init = start_of(panel);
       g_.mult = plan_.mult.data() + panel.column;
       g_.bias = plan_.bias_f32.data() + panel.column;
-      const uint8_t* x = x_row_ ? x_row_ + column * job_.x.stride[2] + panel.channel : nullptr;
+      set_tensors(panel.channel, column, w.out_step);
       call(panel, a + panel.group * plan_.shape.group_in(),
-           c_row_ + column * job_.c.stride[2] + panel.channel * size, x, count);
+           c_row_ + column * job_.c.stride[2] + panel.channel * size, count);
     }
   }
 
-  void call(const ConvPanel& panel, const uint8_t* a, uint8_t* c, const uint8_t* x, int64_t count) {
+  void set_tensors(int64_t channel, int64_t column, int64_t step) {
+    if (!plan_.has_tensors) return;
+    for (size_t i = 0; i < x_row_.size(); ++i) {
+      const int64_t stride = job_.x[i].stride[2];
+      const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.epilogue.post[i].type));
+      if (x_row_[i]) g_.post[i] = {x_row_[i] + column * stride + channel * size, step * stride};
+    }
+  }
+
+  void call(const ConvPanel& panel, const uint8_t* a, uint8_t* c, int64_t count) {
     const RowSplit split = split_rows(count, *panel.row);
     g_.a = a;
     g_.c = c;
-    g_.add = x;
     g_.tiles = split.tall;
     calls_.call(*panel.code, split.height, g_);
     if (split.rest == 0) return;
     const int64_t done = split.tall * split.height;
     g_.a = a + done * g_.a_stride_bytes;
     g_.c = c + done * g_.c_stride_bytes;
-    if (x) g_.add = x + done * g_.add_stride_bytes;
+    if (plan_.has_tensors)
+      for (PostTensor& x : g_.post)
+        x.data = static_cast<const uint8_t*>(x.data) + done * x.stride_bytes;
     g_.tiles = split.rest;
     calls_.call(*panel.code, split.rest_height, g_);
   }
@@ -221,8 +233,8 @@ class ConvTask {
   IndexRange chunk_{};
   const uint8_t* a_row_ = nullptr;
   uint8_t* c_row_ = nullptr;
-  const uint8_t* x_row_ = nullptr;
-  GemmArgs g_;
+  std::array<const uint8_t*, kMaxPostOps> x_row_{};
+  GemmArgs g_{};
   GemmCalls calls_;
   TapList taps_;
   alignas(64) int32_t start_[kMaxNr] = {};
@@ -319,16 +331,27 @@ bool continues(const Tensor& t, int axis, int64_t inner_count) {
   return !t.data || t.stride[axis] == inner_count * t.stride[axis + 1];
 }
 
+// Applies f to C and every tensor of its shape.
+template <class F>
+void for_outputs(ConvJob* j, F f) {
+  f(j->c);
+  for (Tensor& x : j->x) f(x);
+}
+
 // Rows that follow each other without a gap, in a convolution that sees one pixel at a time, are
 // one long row: a plain GEMM.
 void join_rows(ConvJob* j) {
   const auto& axes = j->plan.shape.axes;
   if (!pointwise(axes[0]) || !pointwise(axes[1]) || !pointwise(axes[2])) return;
   const int64_t w = j->in[2], h = j->in[1];
-  if (!continues(j->a, 1, w) || !continues(j->c, 1, w) || !continues(j->x, 1, w)) return;
+  bool whole = continues(j->a, 1, w);
+  for_outputs(j, [&](const Tensor& t) { whole &= continues(t, 1, w); });
+  if (!whole) return;
   j->in[2] = j->out[2] = w * h;
   j->in[1] = j->out[1] = 1;
-  for (Tensor* t : {&j->a, &j->c, &j->x}) t->stride[1] = t->stride[2] * w * h;
+  const auto join = [&](Tensor& t) { t.stride[1] = t.stride[2] * w * h; };
+  join(j->a);
+  for_outputs(j, join);
 }
 
 // Long rows are cut so that a segment's input stays in half of L2; threads share rows and segments,
@@ -354,6 +377,40 @@ void schedule(ConvJob* j) {
   j->panel_tasks = std::min(static_cast<int64_t>(j->plan.panels.size()), t / j->row_tasks);
 }
 
+// The tensor of post-operation i beside C.
+oct_status check_post_tensor(const char* name, const oct_tensor& t, size_t i, int64_t c_size,
+                             Extent c, ConvJob* job) {
+  const ConvShape& shape = job->plan.shape;
+  const auto size = static_cast<int64_t>(dtype_bytes(job->plan.layer.epilogue.post[i].type));
+  Tensor& x = job->x[i];
+  Extent extent;
+  if (oct_status s = check_tensor(name, t, shape.rank, job->batch, job->out,
+                                  shape.out_channels * size, size, &x, &extent))
+    return s;
+  const bool is_c = x.data == job->c.data && size == c_size && x.batch == job->c.batch &&
+                    std::equal(x.stride, x.stride + 3, job->c.stride);
+  return is_c ? OCT_OK : check_overlap(name, c, extent);
+}
+
+oct_status check_post_tensors(const oct_qconv_args& args, int64_t c_size, Extent c, ConvJob* job) {
+  const oct_qconv& plan = job->plan;
+  const PostSpecs& post = plan.layer.epilogue.post;
+  for (size_t i = 0; i < post.size(); ++i) {
+    if (!has_tensor(post[i].kind)) continue;
+    if (plan.adds && i == 0) {
+      if (oct_status s = check_post_tensor("add", args.add, i, c_size, c, job)) return s;
+      continue;
+    }
+    if (!args.post)
+      return fail(OCT_INVALID_ARGUMENT, "post is null; a post-operation has a tensor");
+    const size_t at = i - plan.adds;
+    char name[16];
+    snprintf(name, sizeof name, "post[%zu]", at);
+    if (oct_status s = check_post_tensor(name, args.post[at], i, c_size, c, job)) return s;
+  }
+  return OCT_OK;
+}
+
 }  // namespace
 
 oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args) {
@@ -364,7 +421,7 @@ oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args) {
   const auto size = static_cast<int64_t>(dtype_bytes(plan.layer.c_type));
   const int rank = plan.shape.rank;
   const ConvShape& shape = plan.shape;
-  Extent a, c, x;
+  Extent a, c;
   if (oct_status s =
           check_tensor("a", args.a, rank, args.batch, job.in, shape.in_channels, 1, &job.a, &a))
     return s;
@@ -372,15 +429,7 @@ oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args) {
                                   size, &job.c, &c))
     return s;
   if (oct_status s = check_overlap("A", c, a)) return s;
-  if (plan.layer.epilogue.add_type != DType::kNone) {
-    if (oct_status s = check_tensor("add", args.add, rank, args.batch, job.out, shape.out_channels,
-                                    1, &job.x, &x))
-      return s;
-    const bool same = job.x.data == job.c.data && size == 1 && job.x.batch == job.c.batch &&
-                      std::equal(job.x.stride, job.x.stride + 3, job.c.stride);
-    if (!same)
-      if (oct_status s = check_overlap("X", c, x)) return s;
-  }
+  if (oct_status s = check_post_tensors(args, size, c, &job)) return s;
   const ScopedFloatMode float_mode;
   join_rows(&job);
   schedule(&job);

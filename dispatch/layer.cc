@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "dispatch/post.h"
 #include "dispatch/status.h"
 #include "quant/requant.h"
 
@@ -18,10 +19,6 @@ constexpr int64_t kMaxSteps = std::numeric_limits<int32_t>::max();
 constexpr double as_double(float x) { return x; }
 
 bool adds(const LayerDesc& d) { return d.add_type != OCT_NONE; }
-
-bool in_reals(const LayerDesc& d) {
-  return !is_int8(static_cast<DType>(d.c_type)) || d.bias_type == OCT_F32 || adds(d);
-}
 
 oct_status check_types(const LayerDesc& d) {
   if (d.a_type != OCT_U8 && d.a_type != OCT_S8)
@@ -152,14 +149,13 @@ oct_status check_bias(const LayerDesc& d) {
 }
 
 // Where RELU and CLAMP act: on reals where there are any, else through quantised bounds.
-void set_bounds(const LayerDesc& d, Layer* layer) {
+void set_bounds(const LayerDesc& d, const PostPlan& post, Layer* layer) {
   EpilogueScalars& s = layer->scalars;
   EpilogueSpec& e = layer->epilogue;
-  const bool relu = d.flags & OCT_QGEMM_RELU, clamp = d.flags & OCT_QGEMM_CLAMP;
-  s.lo = relu ? 0.0f : d.clamp_min;
-  s.hi = d.clamp_max;
-  e.clamp_lo = relu || clamp;
-  e.clamp_hi = clamp;
+  s.lo = post.relu ? 0.0f : post.clamp_min;
+  s.hi = post.clamp_max;
+  e.clamp_lo = post.relu || post.clamp;
+  e.clamp_hi = post.clamp;
   if (!is_int8(layer->c_type)) return;
   s.zero_point = d.c_zero_point;
   s.inv_scale = 1.0f / d.c_scale;
@@ -193,9 +189,15 @@ void fill_columns(const LayerDesc& d, Layer* layer) {
 
 }  // namespace
 
+bool in_reals(const LayerDesc& d) {
+  return !is_int8(static_cast<DType>(d.c_type)) || d.bias_type == OCT_F32 || adds(d) ||
+         inner_post_count(d) > 0;
+}
+
 oct_status check_layer(const LayerDesc& d) {
   if (oct_status s = check_types(d)) return s;
   if (oct_status s = check_flags(d)) return s;
+  if (oct_status s = check_post(d)) return s;
   if (oct_status s = check_a(d)) return s;
   if (oct_status s = check_scales(d)) return s;
   if (oct_status s = check_bias(d)) return s;
@@ -214,10 +216,10 @@ void make_layer(const LayerDesc& d, Layer* layer) {
   layer->bias_type = static_cast<DType>(d.bias_type);
   layer->c_type = layer->epilogue.c_type = static_cast<DType>(d.c_type);
   layer->epilogue.bias_f32 = layer->bias_type == DType::kF32;
-  layer->epilogue.add_type = static_cast<DType>(d.add_type);
-  layer->scalars.add_scale = d.add_scale;
-  layer->scalars.add_zero_point = d.add_zero_point;
-  set_bounds(d, layer);
+  const PostPlan post = make_post(d);
+  layer->epilogue.post = specs_of(post.chain);
+  layer->scalars.post = post.chain;
+  set_bounds(d, post, layer);
   fill_columns(d, layer);
 }
 

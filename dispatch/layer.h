@@ -34,6 +34,8 @@ struct LayerDesc {
   float c_scale;
   int32_t c_zero_point;
   float clamp_min, clamp_max;
+  const oct_post_op* post;
+  int64_t post_count;
   const char* kernel;
 };
 
@@ -51,6 +53,9 @@ struct Layer {
   // Values that A spans, less one.
   int a_span() const { return a_max - a_min; }
 };
+
+// Whether the result is formed in reals before it is quantised (EpilogueSpec::in_reals).
+bool in_reals(const LayerDesc& desc);
 
 // Checks every field, dimensions excepted, without allocating.
 oct_status check_layer(const LayerDesc& desc);

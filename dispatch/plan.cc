@@ -94,6 +94,7 @@ struct Block {
   int64_t a_stride;
   const int32_t* row_init;
   uint8_t* c;
+  int64_t row;  // its number, of C
 };
 
 // A block against panels of B.
@@ -106,6 +107,7 @@ class BlockRun {
     g_.epilogue = &plan_.params;
     g_.k_groups = k_steps(*plan_.layout().main, plan_.problem.k()).whole;
     g_.a_shift = plan_.a_shift * 0x01010101u;
+    tensors_ = has_tensor(plan_.problem.epilogue.post);
   }
 
   // Vector kernels take a panel while it is in L1. Tile kernels take all panels with tiles of one
@@ -142,13 +144,26 @@ class BlockRun {
     g_.row_init = block_.row_init ? block_.row_init + row : nullptr;
     g_.c = block_.c + row * g_.c_stride_bytes + panel.n0 * size;
     g_.tiles = tiles;
+    if (tensors_) set_tensors(block_.row + row, panel.n0);
     calls_.call(*panel.code, height, g_);
+  }
+
+  void set_tensors(int64_t row, int64_t column) {
+    const PostSpecs& specs = plan_.problem.epilogue.post;
+    for (size_t i = 0; i < specs.size(); ++i) {
+      if (!has_tensor(specs[i].kind)) continue;
+      const oct_post_tensor& x = job_.args.post[i];
+      const int64_t offset =
+          row * x.stride_bytes + column * static_cast<int64_t>(dtype_bytes(specs[i].type));
+      g_.post[i] = {static_cast<const uint8_t*>(x.data) + offset, x.stride_bytes};
+    }
   }
 
   const Job& job_;
   const oct_qgemm& plan_;
   GemmCalls& calls_;
   const Block block_;
+  bool tensors_;
   GemmArgs g_;
 };
 
@@ -179,8 +194,10 @@ void run_task(void* arg, size_t index) {
   for (int64_t row = tiles.begin * mr; row < end; row += s.block_rows) {
     const Block block{std::min(s.block_rows, end - row),
                       static_cast<const uint8_t*>(job.args.a) + row * job.args.a_stride_bytes,
-                      job.args.a_stride_bytes, nullptr,
-                      static_cast<uint8_t*>(job.args.c) + row * job.args.c_stride_bytes};
+                      job.args.a_stride_bytes,
+                      nullptr,
+                      static_cast<uint8_t*>(job.args.c) + row * job.args.c_stride_bytes,
+                      row};
     if (job.plan.packed_a)
       run_packed_block(job, calls, panels, block);
     else

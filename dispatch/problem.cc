@@ -35,6 +35,8 @@ LayerDesc layer_of(const oct_qgemm_desc& d) {
           d.c_zero_point,
           d.clamp_min,
           d.clamp_max,
+          d.post,
+          d.post_count,
           d.kernel};
 }
 
@@ -101,9 +103,35 @@ bool columns_apart(const oct_qgemm_args& args, int64_t k, int64_t c_row) {
   return apart >= k && apart + c_row <= stride;
 }
 
+// The tensor of post-operation i beside C, which takes [c0, c1).
+oct_status check_post_tensor(const oct_qgemm_args& args, int64_t n, const Problem& p, size_t i,
+                             uintptr_t c0, uintptr_t c1) {
+  const oct_post_tensor& x = args.post[i];
+  const auto size = static_cast<int64_t>(dtype_bytes(p.epilogue.post[i].type));
+  if (!x.data) return fail(OCT_INVALID_ARGUMENT, "post[%zu].data is null", i);
+  if (x.stride_bytes % size || reinterpret_cast<uintptr_t>(x.data) % static_cast<size_t>(size) ||
+      (x.stride_bytes != 0 && x.stride_bytes < n * size))
+    return fail(OCT_INVALID_ARGUMENT,
+                "post[%zu]: data (%p) and stride_bytes (%" PRId64 ") must be multiples of %" PRId64
+                ", and the stride 0 or at least a row's %" PRId64 " bytes",
+                i, x.data, x.stride_bytes, size, n * size);
+  uintptr_t x0, x1;
+  if (!extent_of(x.data, args.m, x.stride_bytes, n * size, &x0, &x1))
+    return fail(OCT_INVALID_ARGUMENT, "post[%zu] overflows: m %" PRId64 ", stride_bytes %" PRId64,
+                i, args.m, x.stride_bytes);
+  const bool is_c = x.data == args.c && x.stride_bytes == args.c_stride_bytes &&
+                    dtype_bytes(p.c_type) == static_cast<size_t>(size);
+  if (x0 >= c1 || c0 >= x1 || is_c) return OCT_OK;
+  return fail(OCT_INVALID_ARGUMENT,
+              "C [%#" PRIxPTR ", %#" PRIxPTR ") overlaps post[%zu] [%#" PRIxPTR ", %#" PRIxPTR ")",
+              c0, c1, i, x0, x1);
+}
+
 }  // namespace
 
-oct_status check_args(const oct_qgemm_args& args, int64_t n, int64_t k, DType c_type) {
+oct_status check_args(const oct_qgemm_args& args, const Problem& p) {
+  const int64_t n = p.n(), k = p.k();
+  const DType c_type = p.c_type;
   if (args.m < 0) return fail(OCT_INVALID_ARGUMENT, "m is %" PRId64, args.m);
   if (args.m == 0) return OCT_OK;
   if (!args.a || !args.c) return fail(OCT_INVALID_ARGUMENT, "%s is null", args.a ? "c" : "a");
@@ -132,6 +160,11 @@ oct_status check_args(const oct_qgemm_args& args, int64_t n, int64_t k, DType c_
     return fail(OCT_INVALID_ARGUMENT,
                 "C [%#" PRIxPTR ", %#" PRIxPTR ") overlaps A [%#" PRIxPTR ", %#" PRIxPTR ")", c0,
                 c1, a0, a1);
+  if (!has_tensor(p.epilogue.post)) return OCT_OK;
+  if (!args.post) return fail(OCT_INVALID_ARGUMENT, "post is null; a post-operation has a tensor");
+  for (size_t i = 0; i < p.epilogue.post.size(); ++i)
+    if (has_tensor(p.epilogue.post[i].kind))
+      if (oct_status s = check_post_tensor(args, n, p, i, c0, c1)) return s;
   return OCT_OK;
 }
 

@@ -27,6 +27,6 @@ bool extent_of(const void* data, int64_t rows, int64_t stride, int64_t row_bytes
                uintptr_t* end);
 
 // What a run is asked for, checked against the plan's problem.
-oct_status check_args(const oct_qgemm_args& args, int64_t n, int64_t k, DType c_type);
+oct_status check_args(const oct_qgemm_args& args, const Problem& problem);
 
 }  // namespace oct

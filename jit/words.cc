@@ -99,6 +99,15 @@ void WordsAvx2::load_bytes(const Xmm& v, const Address& from, int count, bool is
   is_signed ? as.vpmovsxbd(v, x) : as.vpmovzxbd(v, x);
 }
 
+// A masked load does not fault on what it leaves out.
+void WordsAvx2::load_dwords(const Xmm& v, const Address& from, int count) {
+  if (count == 8) return as.vmovups(v, from);
+  std::vector<uint32_t> mask(8);
+  for (int i = 0; i < count; ++i) mask[static_cast<size_t>(i)] = ~0u;
+  as.vmovups(v, as.constant(mask));
+  as.vmaskmovps(v, v, from);
+}
+
 // Pieces of 16, 8, 4, 2 and 1 bytes: AVX2 has no byte masks, and its dword-masked store is
 // microcoded on AMD.
 void WordsAvx2::store_part(const Address& to, const Xmm& v, int count) {
@@ -172,6 +181,13 @@ void WordsAvx512::load_bytes(const Xmm& v, const Address& from, int count, bool 
     to = v | as.k2 | as.T_z;
   }
   is_signed ? as.vpmovsxbd(to, from) : as.vpmovzxbd(to, from);
+}
+
+void WordsAvx512::load_dwords(const Xmm& v, const Address& from, int count) {
+  if (count == lanes()) return as.vmovups(v, from);
+  as.mov(as.eax, (1u << count) - 1);
+  as.kmovw(as.k2, as.eax);
+  as.vmovups(v | as.k2 | as.T_z, from);
 }
 
 namespace {

@@ -70,6 +70,9 @@ class Words {
   // and the other lanes are arbitrary.
   virtual void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                           bool is_signed) = 0;
+  // v = the `count` <= lanes() dwords at `from`; the other lanes are zero, and nothing beyond them
+  // is touched. Clobbers rax.
+  virtual void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) = 0;
   // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
   // multiple of 16) may be used per function, announced beforehand.
   virtual void announce_partial(int count) = 0;
@@ -110,6 +113,7 @@ class WordsAvx2 : public Words {
   void load_unzip_index(const Xbyak::Xmm& index) override;
   void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                   bool is_signed) override;
+  void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) override;
   void announce_partial(int) override {}
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
 };
@@ -145,6 +149,7 @@ class WordsAvx512 : public Words {
   void load_unzip_index(const Xbyak::Xmm& index) override;
   void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                   bool is_signed) override;
+  void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) override;
   void announce_partial(int count) override;
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
 

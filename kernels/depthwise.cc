@@ -45,16 +45,13 @@ int64_t strip_bytes(size_t streams, int64_t plane_bytes) {
 }
 
 std::string cache_key(const KernelRow& row, const DepthwiseShape& shape, const DepthwiseSpec& s) {
-  const EpilogueSpec& e = s.epilogue;
   std::string key = row.name;
   for (int64_t field : {int64_t{s.n}, s.plane_bytes, int64_t{s.a_shift}, int64_t{s.outputs},
                         int64_t{shape.vertical.kernel}, int64_t{shape.vertical.stride},
                         int64_t{shape.vertical.dilation}, int64_t{shape.horizontal.kernel},
-                        int64_t{shape.horizontal.stride}, int64_t{shape.horizontal.dilation},
-                        static_cast<int64_t>(e.c_type), int64_t{e.bias_f32}, int64_t{e.saturating},
-                        int64_t{e.clamp_lo}, int64_t{e.clamp_hi}, int64_t{e.zero_point}})
+                        int64_t{shape.horizontal.stride}, int64_t{shape.horizontal.dilation}})
     key += ' ' + std::to_string(field);
-  return key;
+  return key + s.epilogue.key();
 }
 
 }  // namespace

@@ -16,12 +16,22 @@ EpilogueParams spread(const EpilogueScalars& s) {
   std::fill(std::begin(p.t_lo), std::end(p.t_lo), static_cast<float>(s.q_lo - s.zero_point));
   std::fill(std::begin(p.t_hi), std::end(p.t_hi), static_cast<float>(s.q_hi - s.zero_point));
   std::fill(std::begin(p.inv_scale), std::end(p.inv_scale), s.inv_scale);
-  std::fill(std::begin(p.add_scale), std::end(p.add_scale), s.add_scale);
-  std::fill(std::begin(p.add_zero_point), std::end(p.add_zero_point), s.add_zero_point);
   std::fill(std::begin(p.zero_point), std::end(p.zero_point), static_cast<int16_t>(s.zero_point));
   std::fill(std::begin(p.q_lo), std::end(p.q_lo), static_cast<uint8_t>(s.q_lo));
   std::fill(std::begin(p.q_hi), std::end(p.q_hi), static_cast<uint8_t>(s.q_hi));
+  for (size_t i = 0; i < s.post.size(); ++i) spread_post(s.post[i], &p.post[i]);
   return p;
+}
+
+std::string EpilogueSpec::key() const {
+  std::string key;
+  for (int field : {static_cast<int>(c_type), int{bias_f32}, int{saturating}, int{clamp_lo},
+                    int{clamp_hi}, int{zero_point}})
+    key += ' ' + std::to_string(field);
+  for (const PostSpec& p : post)
+    key += ' ' + std::to_string(static_cast<int>(p.kind)) + ':' +
+           std::to_string(static_cast<int>(p.type));
+  return key;
 }
 
 int epilogue_partial_bytes(const EpilogueSpec& spec, int n, int lanes) {
@@ -67,7 +77,7 @@ class RowEmitter {
  private:
   Xbyak::Address param(size_t offset) const { return as.ptr[r.params + offset]; }
 
-  // y = float(T) * mult (+ bias) (+ X)
+  // y = float(T) * mult (+ bias), post-operations
   void scale() {
     for (int j = 0; j < nv; ++j) as.vcvtdq2ps(acc[j], acc[j]);
     for (int j = 0; j < nv; ++j) {
@@ -78,19 +88,11 @@ class RowEmitter {
     }
     if (spec.bias_f32)
       for (int j = 0; j < nv; ++j) as.vaddps(acc[j], acc[j], as.ptr[r.bias + j * w.bytes()]);
-    if (spec.add_type != DType::kNone) add_tensor();
-  }
-
-  void add_tensor() {
-    const auto role = r.pool.take();
-    const Xmm x = w.reg(role.index());
-    for (int j = 0; j < nv; ++j) {
-      w.load_bytes(x, as.ptr[r.add + j * w.lanes()], lanes_of(j), spec.add_type == DType::kS8);
-      as.vpsubd(x, x, param(offsetof(EpilogueParams, add_zero_point)));
-      as.vcvtdq2ps(x, x);
-      as.vmulps(x, x, param(offsetof(EpilogueParams, add_scale)));
-      as.vaddps(acc[j], acc[j], x);
-    }
+    if (!spec.has_post()) return;
+    const PostEmit post{
+        w,         r.pool, spec.post, r.params, static_cast<int>(offsetof(EpilogueParams, post)),
+        r.operands};
+    for (int j = 0; j < nv; ++j) emit_post_ops(as, post, acc[j], j);
   }
 
   void clamp_reals() {

@@ -3,19 +3,22 @@
 //
 // The generator leaves T + bias_s32 in int32 vectors. From there (numerics: header octavo.h):
 //   s32          store
-//   f32, bf16    y = float(T) * mult[n] (+ bias_f32[n]) (+ float(X - add_zero_point) * add_scale);
+//   f32, bf16    y = float(T) * mult[n] (+ bias_f32[n]); post-operations (kernels/post_ops.h);
 //                clamp to [lo, hi]; store or round
-//   u8, s8       t = float(T) * mult[n]       without f32 bias and X; otherwise
+//   u8, s8       t = float(T) * mult[n]       without f32 bias and post-operations; otherwise
 //                t = y * inv_scale            with y as above
 //                q = rne(clamp(t, t_lo, t_hi)) + zero_point
-// When every multiplier is below one and there is neither f32 bias nor X, |t| < 2^31, so the
-// conversion cannot overflow and the saturating packs clamp exactly: `saturating` leaves the float
-// clamp out and narrows to [q_lo, q_hi] in bytes, at about half the instructions per output.
+// When every multiplier is below one and there is neither f32 bias nor a post-operation, |t| <
+// 2^31, so the conversion cannot overflow and the saturating packs clamp exactly: `saturating`
+// leaves the float clamp out and narrows to [q_lo, q_hi] in bytes, at about half the instructions
+// per output.
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "jit/assembler.h"
+#include "kernels/post_emit.h"
 #include "quant/types.h"
 
 namespace oct {
@@ -27,11 +30,15 @@ struct EpilogueSpec {
   bool saturating = false;  // u8/s8 only: see above
   bool clamp_lo = false;    // f32 domain: lo applies. saturating: q_lo applies
   bool clamp_hi = false;
-  bool zero_point = false;        // u8/s8: there is one to add
-  DType add_type = DType::kNone;  // u8/s8: a second tensor is added to the reals
+  bool zero_point = false;  // u8/s8: there is one to add
+  PostSpecs post{};
 
   // Whether the result is formed in reals before it is quantised, rather than by one multiply.
-  bool in_reals() const { return !is_int8(c_type) || bias_f32 || add_type != DType::kNone; }
+  bool in_reals() const { return !is_int8(c_type) || bias_f32 || has_post(); }
+  bool has_post() const { return post[0].kind != PostKind::kNone; }
+
+  // Every field, for the keys of code caches.
+  std::string key() const;
 
   friend bool operator==(const EpilogueSpec&, const EpilogueSpec&) = default;
 };
@@ -42,10 +49,9 @@ struct alignas(64) EpilogueParams {
   float lo[16], hi[16];      // f32 clamp, real units
   float t_lo[16], t_hi[16];  // output range minus zero point
   float inv_scale[16];
-  float add_scale[16];
-  int32_t add_zero_point[16];
   int16_t zero_point[32];
   uint8_t q_lo[64], q_hi[64];  // the narrowed output range, in the output type's bytes
+  PostParams post[kMaxPostOps];
 };
 
 // The same constants, each once.
@@ -54,13 +60,9 @@ struct EpilogueScalars {
   int q_lo = 0, q_hi = 0;  // the output range, narrowed unless in_reals()
   int zero_point = 0;
   float inv_scale = 1;
-  float add_scale = 1;
-  int add_zero_point = 0;
+  PostChain post{};
 };
 EpilogueParams spread(const EpilogueScalars& s);
-
-class Words;
-class RegisterPool;
 
 // Emits the epilogue of one row: `acc[0..nv)` hold int32 sums of columns [0, n) and are lost. `to`
 // is the row in memory; mult, bias and params are registers that hold GemmArgs' pointers.
@@ -71,7 +73,7 @@ struct EpilogueRow {
   int n;
   Xbyak::Reg64 to, mult, bias, params;
   const Xbyak::Xmm* held_mult = nullptr;  // mult's vectors, if they are kept in registers
-  Xbyak::Reg64 add{};                     // the row of X, with add_type
+  PostOperands* operands = nullptr;       // of the row, if a post-operation has a tensor
 };
 void emit_epilogue_row(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv);
 

@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "jit/words.h"
+#include "kernels/post_operands.h"
 
 namespace oct {
 namespace {
@@ -72,7 +73,9 @@ class AmxEmitter {
  public:
   AmxEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
       : as(as), spec(spec), signed_a(row.flags & kRowSignedA), map(m, spec.n),
-        words(make_words(as, Isa::kAvx512Vnni, kTileLanes, Dot::kVnni)), w(*words) {
+        words(make_words(as, Isa::kAvx512Vnni, kTileLanes, Dot::kVnni)), w(*words),
+        operands(as, w, spec.epilogue.post, spec.n, {rArgs, offsetof(GemmArgs, post), kLocals * 8},
+                 rOperand) {
     for (int j = 0; j < map.columns; ++j)
       acc.push_back(w.reg(roles.emplace_back(pool.take()).index()));
   }
@@ -93,6 +96,7 @@ class AmxEmitter {
     as.jnz(next_tile);
     finish_rows();
     as.add(as.rsp, kLocals * 8);
+    operands.pop();
     as.leave();
   }
 
@@ -109,6 +113,7 @@ class AmxEmitter {
 
   // ---- steps ----
   void load_args() {
+    operands.push();
     as.sub(as.rsp, kLocals * 8);
     as.mov(rTmp, arg(offsetof(GemmArgs, a)));
     as.mov(local(kTile), rTmp);
@@ -124,7 +129,6 @@ class AmxEmitter {
     as.add(rSums, arg(offsetof(GemmArgs, scratch)));
     as.mov(local(kSumsEnd), rSums);  // none to finish yet
     as.mov(rC, arg(offsetof(GemmArgs, c)));
-    if (spec.epilogue.add_type != DType::kNone) as.mov(rAdd, arg(offsetof(GemmArgs, add)));
     if (spec.epilogue.c_type != DType::kS32) {
       as.mov(rMult, arg(offsetof(GemmArgs, mult)));
       as.mov(rBias, arg(offsetof(GemmArgs, bias)));
@@ -260,13 +264,12 @@ class AmxEmitter {
   // The epilogue of the row of sums at rSums.
   void finish_row() {
     for (int j = 0; j < map.columns; ++j) as.vmovups(acc[j], as.ptr[rSums + j * kTileRowBytes]);
-    emit_epilogue_row(as,
-                      {w, pool, spec.epilogue, spec.n, rC, rMult, rBias, rParams, nullptr, rAdd},
-                      acc.data(), map.columns);
+    emit_epilogue_row(
+        as, {w, pool, spec.epilogue, spec.n, rC, rMult, rBias, rParams, nullptr, &operands},
+        acc.data(), map.columns);
     as.add(rSums, sum_row_bytes());
     as.add(rC, arg(offsetof(GemmArgs, c_stride_bytes)));
-    if (spec.epilogue.add_type != DType::kNone)
-      as.add(rAdd, arg(offsetof(GemmArgs, add_stride_bytes)));
+    operands.next_row();
   }
 
   static constexpr int kTailOffset = kMaxSumTiles * kTileBytes;  // in the scratch
@@ -275,7 +278,7 @@ class AmxEmitter {
   // ---- general registers, one role each; rTmp and rOther are lost everywhere ----
   const Reg64 rArgs{Operand::RDI}, rTmp{Operand::RAX}, rOther{Operand::RSI}, rA{Operand::R8},
       rAStride{Operand::R9}, rB{Operand::R10}, rBStride{Operand::R11}, rK{Operand::RCX},
-      rTap{Operand::R15}, rSums{Operand::RDX}, rC{Operand::R13}, rAdd{Operand::R12},
+      rTap{Operand::R15}, rSums{Operand::RDX}, rC{Operand::R13}, rOperand{Operand::R12},
       rMult{Operand::R14}, rBias{Operand::RBX}, rParams{Operand::RBP};
   static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |
                                         1u << Operand::R12 | 1u << Operand::R13 |
@@ -290,6 +293,7 @@ class AmxEmitter {
   RegisterPool pool{32};
   std::vector<RegisterPool::Role> roles;
   std::vector<Xmm> acc;
+  RowOperands operands;
 };
 
 }  // namespace

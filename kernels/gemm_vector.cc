@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "jit/words.h"
+#include "kernels/post_operands.h"
 
 namespace oct {
 namespace {
@@ -80,7 +81,9 @@ class GemmEmitter {
       : as(as), spec(spec), m(m), nv((spec.n + row.lanes - 1) / row.lanes),
         packed_a(row.a_form == AForm::kPairs16),
         words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
-        pool(vector_registers(row.isa)), budget(plan_registers(row, m, nv, spec.a_shift)) {
+        pool(vector_registers(row.isa)), budget(plan_registers(row, m, nv, spec.a_shift)),
+        operands(as, w, spec.epilogue.post, spec.n, {rArgs, offsetof(GemmArgs, post), 8},
+                 rOperand) {
     assert(budget.fits && m <= row.mr && spec.n <= row.nr);
     const auto take = [&](std::vector<int>& to, int count) {
       for (int i = 0; i < count; ++i) to.push_back(roles.emplace_back(pool.take()).index());
@@ -102,6 +105,7 @@ class GemmEmitter {
     as.dec(as.qword[rsp_tiles()]);
     as.jnz(next_tile, as.T_NEAR);
     as.pop(rTmp);
+    operands.pop();
     as.leave();
   }
 
@@ -131,8 +135,8 @@ class GemmEmitter {
     as.lea(rAStride3, as.ptr[rAStride + rAStride * 2]);
     as.mov(rC, arg(offsetof(GemmArgs, c)));
     as.mov(rCStride, arg(offsetof(GemmArgs, c_stride_bytes)));
+    operands.push();
     as.push(arg_qword(offsetof(GemmArgs, tiles)));  // counted down on the stack
-    if (spec.epilogue.add_type != DType::kNone) as.mov(rAdd, arg(offsetof(GemmArgs, add)));
     if (packed_a) as.mov(rRowInit, arg(offsetof(GemmArgs, row_init)));
     if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
       w.announce_partial(bytes);
@@ -287,14 +291,14 @@ class GemmEmitter {
       as.mov(rBias, arg(offsetof(GemmArgs, bias)));
       as.mov(rParams, arg(offsetof(GemmArgs, epilogue)));
     }
-    const EpilogueRow row{w, pool, spec.epilogue, spec.n, rC, rMult, rBias, rParams, nullptr, rAdd};
+    const EpilogueRow row{w,     pool,  spec.epilogue, spec.n,  rC,
+                          rMult, rBias, rParams,       nullptr, &operands};
     for (int i = 0; i < m; ++i) {
       std::vector<Xmm> sums;
       for (int j = 0; j < nv; ++j) sums.push_back(acc(i, j));
       emit_epilogue_row(as, row, sums.data(), nv);
       as.add(rC, rCStride);
-      if (spec.epilogue.add_type != DType::kNone)
-        as.add(rAdd, arg(offsetof(GemmArgs, add_stride_bytes)));
+      operands.next_row();
     }
     // The next tile of A, m strides on.
     as.imul(rTmp, rAStride, m);
@@ -311,7 +315,7 @@ class GemmEmitter {
 
   // ---- general registers, one role each; the epilogue's follow once K is done ----
   const Reg64 rArgs{Operand::RDI}, rTile{Operand::RSI}, rK{Operand::RCX}, rB{Operand::RDX},
-      rTmp{Operand::RAX}, rAStride{Operand::R8}, rAStride3{Operand::R9}, rAdd{Operand::R12},
+      rTmp{Operand::RAX}, rAStride{Operand::R8}, rAStride3{Operand::R9}, rOperand{Operand::R12},
       rC{Operand::R13}, rCStride{Operand::R14}, rTap{Operand::R15};
   const Reg64 rA[kMaxBases]{Reg64(Operand::R10), Reg64(Operand::R11), Reg64(Operand::RBX),
                             Reg64(Operand::RBP)};
@@ -330,6 +334,7 @@ class GemmEmitter {
   const DotShape& dot = w.shape;
   RegisterPool pool;
   const Budget budget;
+  RowOperands operands;
   const int unroll = m * nv >= kManyDots ? 2 : kMaxUnroll;
   std::vector<RegisterPool::Role> roles;  // held for the whole function
   std::vector<int> acc_regs, constant_reg, shift_reg;

@@ -21,18 +21,18 @@ uint32_t dot(const ReferenceGemm& g, const uint8_t* a, int64_t n) {
   return sum;
 }
 
-float added(const ReferenceGemm& g, const void* add, int64_t n) {
-  const int x = g.add_type == DType::kS8 ? static_cast<const int8_t*>(add)[n]
-                                         : static_cast<const uint8_t*>(add)[n];
-  return static_cast<float>(x - g.add_zero_point) * g.add_scale;
-}
+bool has_post(const ReferenceGemm& g) { return g.post[0].kind != PostKind::kNone; }
 
-// The real result: one multiply, one add per addend, then ReLU or clamp with the operand order of
-// maxps and minps.
-float real_result(const ReferenceGemm& g, int32_t t, int64_t n, const void* add) {
+// The real result: one multiply, one add, the post-operations, then ReLU or clamp with the operand
+// order of maxps and minps.
+float real_result(const ReferenceGemm& g, int32_t t, int64_t n, const ReferenceTensors& post) {
   float y = static_cast<float>(t) * (g.a_scale * g.b_scales[n]);
   if (g.bias_type == DType::kF32) y = y + static_cast<const float*>(g.bias)[n];
-  if (g.add_type != DType::kNone) y = y + added(g, add, n);
+  for (size_t i = 0; i < g.post.size() && g.post[i].kind != PostKind::kNone; ++i) {
+    const auto* x = static_cast<const uint8_t*>(post[i]);
+    if (x) x += n * static_cast<int64_t>(dtype_bytes(g.post[i].type));
+    y = apply_post_op(g.post[i], y, x);
+  }
   if (g.relu || g.clamp) {
     const float lo = g.relu ? 0.0f : g.clamp_min;
     const float hi = g.relu ? std::numeric_limits<float>::infinity() : g.clamp_max;
@@ -42,12 +42,13 @@ float real_result(const ReferenceGemm& g, int32_t t, int64_t n, const void* add)
   return y;
 }
 
-// The 8-bit result. Without an f32 bias and X a single multiply leads to units of the output scale,
-// and ReLU and clamp act through quantised bounds; with one they act on the real result.
-int quantized_result(const ReferenceGemm& g, int32_t t, int64_t n, const void* add) {
+// The 8-bit result. Without an f32 bias and post-operations a single multiply leads to units of the
+// output scale, and ReLU and clamp act through quantised bounds; with one they act on the real
+// result.
+int quantized_result(const ReferenceGemm& g, int32_t t, int64_t n, const ReferenceTensors& post) {
   int lo = dtype_min(g.c_type), hi = dtype_max(g.c_type);
-  if (g.bias_type == DType::kF32 || g.add_type != DType::kNone)
-    return round_and_clamp(real_result(g, t, n, add) * (1.0f / g.c_scale), lo, hi, g.c_zero_point);
+  if (g.bias_type == DType::kF32 || has_post(g))
+    return round_and_clamp(real_result(g, t, n, post) * (1.0f / g.c_scale), lo, hi, g.c_zero_point);
   if (g.relu) lo = g.c_zero_point;
   if (g.clamp) {
     lo = quantize_value(g.clamp_min, g.c_scale, g.c_zero_point, g.c_type);
@@ -64,7 +65,7 @@ void store(uint8_t* row, int64_t n, T value) {
 
 }  // namespace
 
-void reference_store(const ReferenceGemm& g, uint32_t sum, int64_t n, const void* add,
+void reference_store(const ReferenceGemm& g, uint32_t sum, int64_t n, const ReferenceTensors& post,
                      void* c_row) {
   if (g.bias_type == DType::kS32)
     sum += static_cast<uint32_t>(static_cast<const int32_t*>(g.bias)[n]);
@@ -72,20 +73,24 @@ void reference_store(const ReferenceGemm& g, uint32_t sum, int64_t n, const void
   uint8_t* const row = static_cast<uint8_t*>(c_row);
   switch (g.c_type) {
     case DType::kS32: store(row, n, t); break;
-    case DType::kF32: store(row, n, real_result(g, t, n, add)); break;
-    case DType::kBf16: store(row, n, bf16_from_float(real_result(g, t, n, add))); break;
+    case DType::kF32: store(row, n, real_result(g, t, n, post)); break;
+    case DType::kBf16: store(row, n, bf16_from_float(real_result(g, t, n, post))); break;
     case DType::kU8:
-    case DType::kS8: store(row, n, static_cast<uint8_t>(quantized_result(g, t, n, add))); break;
+    case DType::kS8: store(row, n, static_cast<uint8_t>(quantized_result(g, t, n, post))); break;
     case DType::kNone: break;
   }
 }
 
 void reference_gemm(const ReferenceGemm& g, int64_t m, const void* a, int64_t a_stride_bytes,
-                    void* c, int64_t c_stride_bytes) {
+                    void* c, int64_t c_stride_bytes, const ReferenceOperands& post) {
   for (int64_t i = 0; i < m; ++i) {
+    ReferenceTensors rows{};
+    for (size_t p = 0; p < rows.size(); ++p)
+      if (post.data[p])
+        rows[p] = static_cast<const uint8_t*>(post.data[p]) + i * post.stride_bytes[p];
     const uint8_t* a_row = static_cast<const uint8_t*>(a) + i * a_stride_bytes;
     uint8_t* c_row = static_cast<uint8_t*>(c) + i * c_stride_bytes;
-    for (int64_t n = 0; n < g.b.n; ++n) reference_store(g, dot(g, a_row, n), n, nullptr, c_row);
+    for (int64_t n = 0; n < g.b.n; ++n) reference_store(g, dot(g, a_row, n), n, rows, c_row);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/pack.h"
+#include "kernels/post_ops.h"
 #include "quant/types.h"
 
 namespace oct {
@@ -21,17 +22,25 @@ struct ReferenceGemm {
   int c_zero_point;
   bool relu, clamp;
   float clamp_min, clamp_max;
-  DType add_type = DType::kNone;  // convolutions only
-  float add_scale = 1;
-  int add_zero_point = 0;
+  PostChain post{};
 };
 
+// The tensors of the chain's operations, each as the row of its elements that belongs to C's row.
+using ReferenceTensors = std::array<const void*, kMaxPostOps>;
+
 // Column n of a row of C: the exact sum T[n] (modulo 2^32) with bias, scales and the rest of the
-// epilogue applied. `add` is the row of X, or null.
-void reference_store(const ReferenceGemm& g, uint32_t sum, int64_t n, const void* add, void* c_row);
+// epilogue applied.
+void reference_store(const ReferenceGemm& g, uint32_t sum, int64_t n, const ReferenceTensors& post,
+                     void* c_row);
+
+// The tensors of a whole result; strides in bytes.
+struct ReferenceOperands {
+  ReferenceTensors data{};
+  std::array<int64_t, kMaxPostOps> stride_bytes{};
+};
 
 // C = epilogue(A . B) for m rows; strides in bytes. No alignment is needed.
 void reference_gemm(const ReferenceGemm& g, int64_t m, const void* a, int64_t a_stride_bytes,
-                    void* c, int64_t c_stride_bytes);
+                    void* c, int64_t c_stride_bytes, const ReferenceOperands& post = {});
 
 }  // namespace oct

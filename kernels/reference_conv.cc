@@ -44,10 +44,10 @@ uint32_t element(const ReferenceConv& v, const Index& in, const uint8_t* image, 
 }  // namespace
 
 void reference_conv(const ReferenceConv& v, int64_t batch, const Index& in, const Index& out,
-                    const void* a, const void* add, void* c) {
+                    const void* a, const ReferenceTensors& post, void* c) {
   const int64_t image_bytes = in[0] * in[1] * in[2] * v.in_channels;
   const int64_t pixel_bytes = v.out_channels * static_cast<int64_t>(dtype_bytes(v.layer.c_type));
-  const uint8_t* x = static_cast<const uint8_t*>(add);
+  ReferenceTensors x = post;
   uint8_t* pixel = static_cast<uint8_t*>(c);
   for (int64_t b = 0; b < batch; ++b) {
     const uint8_t* image = static_cast<const uint8_t*>(a) + b * image_bytes;
@@ -56,7 +56,10 @@ void reference_conv(const ReferenceConv& v, int64_t batch, const Index& in, cons
         for (int64_t w = 0; w < out[2]; ++w, pixel += pixel_bytes) {
           for (int64_t n = 0; n < v.out_channels; ++n)
             reference_store(v.layer, element(v, in, image, {d, h, w}, n), n, x, pixel);
-          if (x) x += v.out_channels;
+          for (size_t i = 0; i < x.size(); ++i)
+            if (x[i])
+              x[i] = static_cast<const uint8_t*>(x[i]) +
+                     v.out_channels * static_cast<int64_t>(dtype_bytes(v.layer.post[i].type));
         }
   }
 }

@@ -16,8 +16,10 @@ struct ReferenceConv {
   bool transposed;
 };
 
-// Channels-last dense tensors: a [batch][in][in_channels], c and add [batch][out][out_channels].
+// Channels-last dense tensors: a [batch][in][in_channels], c and the chain's tensors
+// [batch][out][out_channels].
 void reference_conv(const ReferenceConv& conv, int64_t batch, const std::array<int64_t, 3>& in,
-                    const std::array<int64_t, 3>& out, const void* a, const void* add, void* c);
+                    const std::array<int64_t, 3>& out, const void* a, const ReferenceTensors& post,
+                    void* c);
 
 }  // namespace oct

@@ -64,6 +64,12 @@ struct Tap {
   int64_t a_offset, b_offset;
 };
 
+// The tensor of a post-operation in one call: the row that belongs to c, and on to the next.
+struct PostTensor {
+  const void* data;
+  int64_t stride_bytes;
+};
+
 // One call: `tiles` consecutive tiles of m rows against one panel of B. Strides in bytes.
 struct GemmArgs {
   const void* a;  // first row
@@ -77,12 +83,11 @@ struct GemmArgs {
   const float* bias;        // only with bias_f32
   const int32_t* row_init;  // per row, AForm::kPairs16 only: added to the accumulators
   const EpilogueParams* epilogue;
-  const Tap *taps, *taps_end;  // with taps: at least none
-  const void* add;             // with add_type: the row of X that belongs to c
-  int64_t add_stride_bytes;
-  int64_t k_groups;  // whole steps of K; of one tap with taps
-  int64_t tiles;     // >= 1
-  uint32_t a_shift;  // the byte to add, in all four bytes
+  const Tap *taps, *taps_end;    // with taps: at least none
+  PostTensor post[kMaxPostOps];  // of the operations that have one
+  int64_t k_groups;              // whole steps of K; of one tap with taps
+  int64_t tiles;                 // >= 1
+  uint32_t a_shift;              // the byte to add, in all four bytes
   // Set by GemmCalls, for tile kernels only.
   int64_t m;      // rows of a tile
   void* scratch;  // kGemmScratchBytes (kernels/gemm_amx.h), aligned to 64

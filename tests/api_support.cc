@@ -47,7 +47,7 @@ std::vector<uint8_t> QgemmProblem::expected() const {
   std::vector<float> scales(static_cast<size_t>(d.n), 1.0f);
   for (size_t i = 0; i < scales.size() && d.b_scales; ++i)
     scales[i] = d.b_scales[d.b_scale_count == 1 ? 0 : i];
-  const ReferenceGemm reference = {
+  ReferenceGemm reference = {
       .b = {d.b, kn ? BLayout::kKN : BLayout::kNK, stride, d.k, d.n},
       .a_type = static_cast<DType>(d.a_type),
       .a_zero_point = d.a_zero_point,
@@ -62,10 +62,22 @@ std::vector<uint8_t> QgemmProblem::expected() const {
       .clamp = (d.flags & OCT_QGEMM_CLAMP) != 0,
       .clamp_min = d.clamp_min,
       .clamp_max = d.clamp_max,
+      .post = chain.inner(),
   };
+  if (const PostOp* bound = chain.bound()) {
+    reference.relu = bound->kind == PostKind::kRelu;
+    reference.clamp = !reference.relu;
+    reference.clamp_min = bound->alpha;
+    reference.clamp_max = bound->beta;
+  }
+  ReferenceOperands operands;
+  for (size_t i = 0; i < chain.x.size(); ++i) {
+    operands.data[i] = chain.x[i].data();
+    operands.stride_bytes[i] = d.n * static_cast<int64_t>(dtype_bytes(chain.chain[i].type));
+  }
   std::vector<uint8_t> c(c_bytes());
-  reference_gemm(reference, m, a.data(), d.k, c.data(),
-                 d.n * static_cast<int64_t>(element_bytes()));
+  reference_gemm(reference, m, a.data(), d.k, c.data(), d.n * static_cast<int64_t>(element_bytes()),
+                 operands);
   return c;
 }
 
@@ -77,6 +89,10 @@ std::vector<uint8_t> QgemmProblem::run(const oct_qgemm* plan, int64_t rows) cons
   args.a_stride_bytes = desc.k;
   args.c = c.data();
   args.c_stride_bytes = desc.n * static_cast<int64_t>(element_bytes());
+  oct_post_tensor post[OCT_MAX_POST_OPS];
+  for (size_t i = 0; i < chain.x.size(); ++i)
+    post[i] = {chain.x[i].data(), desc.n * static_cast<int64_t>(dtype_bytes(chain.chain[i].type))};
+  args.post = post;
   EXPECT_EQ(oct_qgemm_run(plan, &args), OCT_OK) << oct_last_error() << "\n" << text();
   return c;
 }
@@ -100,7 +116,7 @@ std::string QgemmProblem::text() const {
            static_cast<long long>(d.b_scale_count), dtype_name(static_cast<DType>(d.bias_type)),
            dtype_name(static_cast<DType>(d.c_type)), static_cast<double>(d.c_scale), d.c_zero_point,
            d.kernel ? d.kernel : "any");
-  return out;
+  return out + (", post-operations" + text_of(chain.chain));
 }
 
 namespace {
@@ -194,6 +210,13 @@ QgemmProblem draw_problem(Rng& rng, const ProblemLimits& limits) {
     d.clamp_max = rng.one_in(4) ? INFINITY : static_cast<float>(rng.real(30, 90)) * d.c_scale;
   }
   d.m_hint = rng.one_in(2) ? 0 : p.m;
+  if (limits.post && d.c_type != OCT_S32) {
+    p.chain =
+        draw_api_chain(rng, 50.0 * d.c_scale, OCT_MAX_POST_OPS, static_cast<size_t>(p.m * d.n));
+    if (p.chain.bound()) d.flags = 0;
+    d.post = p.chain.ops.data();
+    d.post_count = static_cast<int64_t>(p.chain.ops.size());
+  }
   return p;
 }
 

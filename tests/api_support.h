@@ -8,6 +8,7 @@
 #include "dispatch/cpu.h"
 #include "octavo/octavo.h"
 #include "quant/types.h"
+#include "tests/post_case.h"
 #include "tests/support.h"
 
 namespace oct::test {
@@ -53,6 +54,7 @@ struct QgemmProblem {
   std::vector<uint8_t> a;
   std::vector<float> b_scales, bias_f32;
   std::vector<int32_t> bias_s32;
+  ApiChain chain;
 
   size_t element_bytes() const { return dtype_bytes(static_cast<DType>(desc.c_type)); }
   size_t c_bytes() const { return static_cast<size_t>(m * desc.n) * element_bytes(); }
@@ -75,6 +77,7 @@ struct QgemmProblem {
 // Anything legal, of up to the given sizes.
 struct ProblemLimits {
   int64_t m = 40, n = 150, k = 150;
+  bool post = false;  // post-operations, too
 };
 QgemmProblem draw_problem(Rng& rng, const ProblemLimits& limits = {});
 

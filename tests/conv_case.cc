@@ -114,6 +114,16 @@ class Drawing {
         break;
     }
     if (!limits.depthwise && rng.one_in(3)) residual();
+    if (limits.post) chain();
+  }
+
+  void chain() {
+    const int most = OCT_MAX_POST_OPS - (d.add_type != OCT_NONE);
+    const auto elements = static_cast<size_t>(c.batch * c.out_pixels() * d.out_channels);
+    c.chain = draw_api_chain(rng, 2, most, elements);
+    if (c.chain.bound()) d.flags &= ~static_cast<uint32_t>(OCT_QCONV_RELU | OCT_QCONV_CLAMP);
+    d.post = c.chain.ops.data();
+    d.post_count = static_cast<int64_t>(c.chain.ops.size());
   }
 
   void bias() {
@@ -182,9 +192,24 @@ std::vector<uint8_t> ConvCase::expected() const {
   g.clamp = d.flags & OCT_QCONV_CLAMP;
   g.clamp_min = d.clamp_min;
   g.clamp_max = d.clamp_max;
-  g.add_type = static_cast<DType>(d.add_type);
-  g.add_scale = d.add_scale;
-  g.add_zero_point = d.add_zero_point;
+  ReferenceTensors tensors{};
+  size_t at = 0;
+  if (d.add_type != OCT_NONE) {
+    tensors[at] = x.data();
+    g.post[at++] = {PostKind::kAdd,  0, 0, static_cast<DType>(d.add_type), d.add_scale,
+                    d.add_zero_point};
+  }
+  const PostChain inner = chain.inner();
+  for (size_t i = 0; i < chain.x.size(); ++i) {
+    tensors[at] = chain.x[i].empty() ? nullptr : chain.x[i].data();
+    g.post[at++] = inner[i];
+  }
+  if (const PostOp* bound = chain.bound()) {
+    g.relu = bound->kind == PostKind::kRelu;
+    g.clamp = !g.relu;
+    g.clamp_min = bound->alpha;
+    g.clamp_max = bound->beta;
+  }
   v.w = w_ohwi.data();
   v.in_channels = d.in_channels;
   v.out_channels = d.out_channels;
@@ -197,8 +222,7 @@ std::vector<uint8_t> ConvCase::expected() const {
     v.pad_begin[static_cast<size_t>(3 - d.rank + i)] = d.pad_begin[i];
   v.transposed = d.flags & OCT_QCONV_TRANSPOSED;
   std::vector<uint8_t> result(c_bytes());
-  reference_conv(v, batch, full(in, d.rank), full(out, d.rank), a.data(),
-                 x.empty() ? nullptr : x.data(), result.data());
+  reference_conv(v, batch, full(in, d.rank), full(out, d.rank), a.data(), tensors, result.data());
   return result;
 }
 
@@ -228,7 +252,8 @@ std::string ConvCase::text() const {
          std::to_string(d.pad_end[i]) + " output padding " + std::to_string(d.output_padding[i]);
   return s + "; a_type " + std::to_string(d.a_type) + " zero point " +
          std::to_string(d.a_zero_point) + ", bias " + std::to_string(d.bias_type) + ", add " +
-         std::to_string(d.add_type) + ", c_type " + std::to_string(d.c_type);
+         std::to_string(d.add_type) + ", c_type " + std::to_string(d.c_type) + ", post-operations" +
+         text_of(chain.chain);
 }
 
 }  // namespace oct::test

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "octavo/octavo.h"
+#include "tests/post_case.h"
 #include "tests/support.h"
 
 namespace oct::test {
@@ -14,6 +15,7 @@ namespace oct::test {
 struct ConvLimits {
   int64_t kernel = 5, stride = 3, dilation = 3;
   bool depthwise = false;
+  bool post = false;  // post-operations
 };
 
 struct ConvCase {
@@ -24,6 +26,7 @@ struct ConvCase {
   std::vector<uint8_t> a, x;   // dense; x is empty without add_type
   std::vector<float> scales, bias_f32;
   std::vector<int32_t> bias_s32;
+  ApiChain chain;
 
   int64_t taps() const;
   int64_t in_pixels() const;

@@ -87,7 +87,7 @@ class Call {
     std::vector<uint8_t> expected(
         static_cast<size_t>(c_.out_height() * c_.out_width() * channels_) * element());
     reference_conv(reference_, 1, {1, c_.height, c_.width}, {1, c_.out_height(), c_.out_width()},
-                   dense_.data(), nullptr, expected.data());
+                   dense_.data(), {}, expected.data());
     // Memory around the outputs: rows of whole image rows, or of pixels.
     const bool by_row = out_.buffer->rows() > 1;
     const int64_t pixels = c_.out_height() * c_.out_width();

@@ -10,6 +10,7 @@
 #include "tests/guard_buffer.h"
 #include "tests/operands.h"
 #include "tests/output_image.h"
+#include "tests/post_case.h"
 #include "tests/trampoline.h"
 
 namespace oct::test {
@@ -52,7 +53,10 @@ struct KernelRunner::Buffers {
         a_packed("packed A", packed_a_row_bytes(max_k) * static_cast<size_t>(rows)),
         b("B", std::max(strided(max_k, row.nr), strided(row.nr, max_k))),
         b_packed("packed B", packed_b_bytes(row, max_k, row.nr)), c("C", strided(rows, 4 * kMaxNr)),
-        c_paged("C", 4 * kMaxNr, rows) {}
+        c_paged("C", 4 * kMaxNr, rows) {
+    for (int i = 0; i < kMaxPostOps; ++i)
+      tensors.push_back(std::make_unique<GuardBuffer>("X", strided(rows, 4 * kMaxNr)));
+  }
 
   const KernelRow& row;
   const int rows;
@@ -62,6 +66,7 @@ struct KernelRunner::Buffers {
       row_init{"row_init", 4096}, params{"epilogue", sizeof(EpilogueParams)},
       scratch{"scratch", kGemmScratchBytes};
   GuardBuffer c, c_paged;
+  std::vector<std::unique_ptr<GuardBuffer>> tensors;  // of post-operations
 };
 
 namespace {
@@ -79,6 +84,7 @@ class Call {
     draw_c();
     draw_output(c.output, c.k, c.n, rng_, reference_, output_);
     spec_.epilogue = output_.spec;
+    draw_tensors();
     fill_columns();
     const EpilogueParams params = spread(output_.scalars);
     args_.epilogue = place<EpilogueParams>(s_.params, 1);
@@ -88,7 +94,7 @@ class Call {
   std::vector<uint8_t> expected() const {
     const int64_t row_bytes = c_.n * static_cast<int64_t>(dtype_bytes(c_.output.c_type));
     std::vector<uint8_t> dense(static_cast<size_t>(rows_ * row_bytes));
-    reference_gemm(reference_, rows_, a_, a_stride_, dense.data(), row_bytes);
+    reference_gemm(reference_, rows_, a_, a_stride_, dense.data(), row_bytes, operands_);
     return dense;
   }
 
@@ -199,6 +205,22 @@ class Call {
     args_.c_stride_bytes = static_cast<int64_t>(stride);
   }
 
+  void draw_tensors() {
+    for (size_t i = 0; i < reference_.post.size(); ++i) {
+      const PostOp& op = reference_.post[i];
+      if (!has_tensor(op.kind)) continue;
+      const size_t element = dtype_bytes(op.type), n = static_cast<size_t>(c_.n);
+      const size_t pad = rng_.one_in(2) ? 0 : static_cast<size_t>(rng_.between(0, kMaxPad));
+      const size_t stride = (n + pad / element) * element;
+      const size_t last = static_cast<size_t>(rows_ - 1) * stride;
+      uint8_t* const x = s_.tensors[i]->place(either_end(rng_), last + n * element, element);
+      fill_tensor(rng_, op, x, last / element + n);
+      args_.post[i] = {x, static_cast<int64_t>(stride)};
+      operands_.data[i] = x;
+      operands_.stride_bytes[i] = static_cast<int64_t>(stride);
+    }
+  }
+
   // Per-column arrays, padded to whole vectors with garbage.
   void fill_columns() {
     const int padded = (c_.n + row_.lanes - 1) / row_.lanes * row_.lanes;
@@ -250,7 +272,7 @@ class Call {
              c_buffer_->rows() > 1 ? " (guarded rows)" : "", dtype_name(o.bias), post_name(o.post),
              o.small_multipliers ? "below 1" : "above 1", reference_.c_zero_point, spec_.k_tail,
              spec_.a_shift, e.saturating, e.clamp_lo, e.clamp_hi, e.zero_point);
-    return text;
+    return text + ("  post-operations" + text_of(reference_.post)) + "\n";
   }
 
   Buffers& s_;
@@ -259,6 +281,7 @@ class Call {
   Rng rng_;
   const int rows_;
   ReferenceGemm reference_ = {};
+  ReferenceOperands operands_{};
   OutputData output_;
   GemmSpec spec_;
   GemmArgs args_ = {};

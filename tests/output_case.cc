@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "quant/requant.h"
+#include "tests/post_case.h"
 
 namespace oct::test {
 
@@ -12,7 +13,7 @@ const char* post_name(Post post) {
   return kNames[static_cast<int>(post)];
 }
 
-std::vector<OutputCase> all_output_cases() {
+std::vector<OutputCase> all_output_cases(Chains chains) {
   constexpr Post kPosts[] = {Post::kNone, Post::kRelu, Post::kClamp, Post::kUpperClamp};
   constexpr DType kBiases[] = {DType::kNone, DType::kS32, DType::kF32};
   std::vector<OutputCase> all;
@@ -26,6 +27,11 @@ std::vector<OutputCase> all_output_cases() {
         all.push_back({c_type, bias, post, false, false});
         if (bias != DType::kF32) all.push_back({c_type, bias, post, true, true});
       }
+      for (DType c_type : {DType::kF32, DType::kBf16, DType::kU8, DType::kS8}) {
+        if (chains == Chains::kNone || bias == DType::kS32) continue;
+        all.push_back({c_type, bias, post, false, true, true, false});
+        if (chains == Chains::kAll) all.push_back({c_type, bias, post, false, true, true, true});
+      }
     }
   return all;
 }
@@ -37,7 +43,7 @@ class Drawing {
   Drawing(const OutputCase& c, int64_t k, int n, Rng& rng, ReferenceGemm& reference,
           OutputData& data)
       : c_(c), n_(n), rng_(rng), r_(reference), d_(data), int8_(is_int8(c.c_type)),
-        reals_(!int8_ || c.bias == DType::kF32),
+        reals_(!int8_ || c.bias == DType::kF32 || c.chain),
         magnitude_(rng.log_real(1.0, static_cast<double>(k) * 32640.0)) {}
 
   void draw() {
@@ -47,6 +53,7 @@ class Drawing {
     draw_bias();
     draw_bounds();
     if (int8_) draw_zero_point();
+    if (c_.chain) r_.post = draw_chain(rng_, unit(), c_.tensors);
     fill_spec();
     fill_scalars();
   }
@@ -97,8 +104,13 @@ class Drawing {
                                        : nullptr;
   }
 
+  // What real results are like.
+  double unit() const {
+    return int8_ ? 80.0 * r_.c_scale : magnitude_ * r_.a_scale * d_.b_scales[0];
+  }
+
   void draw_bounds() {
-    const double unit = int8_ ? 80.0 * r_.c_scale : magnitude_ * r_.a_scale * d_.b_scales[0];
+    const double unit = this->unit();
     r_.relu = c_.post == Post::kRelu;
     r_.clamp = c_.post == Post::kClamp || c_.post == Post::kUpperClamp;
     r_.clamp_min = static_cast<float>(rng_.real(-1.0, 0.5) * unit);
@@ -118,8 +130,10 @@ class Drawing {
     d_.spec.bias_f32 = c_.bias == DType::kF32;
     d_.spec.saturating = c_.saturating;
     d_.spec.zero_point = int8_ && r_.c_zero_point != 0;
+    d_.spec.post = specs_of(r_.post);
     if (!reals_ && !c_.saturating) return;  // the one float clamp has the narrowed range
-    d_.spec.clamp_lo = c_.post == Post::kRelu || c_.post == Post::kClamp;
+    // A bound of -inf only matters to NaNs, which chains can make.
+    d_.spec.clamp_lo = c_.post == Post::kUpperClamp ? c_.chain : c_.post != Post::kNone;
     d_.spec.clamp_hi = r_.clamp;
   }
 
@@ -128,6 +142,7 @@ class Drawing {
     s = {};
     s.lo = r_.relu ? 0.0f : r_.clamp_min;
     s.hi = r_.clamp_max;
+    s.post = r_.post;
     if (!int8_) return;
     s.zero_point = r_.c_zero_point;
     s.inv_scale = 1.0f / r_.c_scale;

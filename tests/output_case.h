@@ -22,10 +22,13 @@ struct OutputCase {
   Post post = Post::kNone;
   bool saturating = false;        // the epilogue that leaves clamping to the packs
   bool small_multipliers = true;  // all below one, as `saturating` needs
+  bool chain = false;             // post-operations before `post`
+  bool tensors = false;           // some of them with one
 };
 
-// Every legal combination.
-std::vector<OutputCase> all_output_cases();
+// Every legal combination, with chains of this kind.
+enum class Chains { kNone, kWithoutTensors, kAll };
+std::vector<OutputCase> all_output_cases(Chains chains);
 
 struct OutputData {
   EpilogueSpec spec;

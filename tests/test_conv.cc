@@ -26,8 +26,18 @@ class ConvPlan {
   oct_qconv* plan_ = nullptr;
 };
 
-oct_qconv_args dense_args(const ConvCase& c, void* out) {
+using PostTensors = std::array<oct_tensor, OCT_MAX_POST_OPS>;
+
+PostTensors dense_tensors(const ConvCase& c) {
+  PostTensors post{};
+  for (size_t i = 0; i < c.chain.x.size(); ++i)
+    post[i].data = const_cast<uint8_t*>(c.chain.x[i].data());
+  return post;
+}
+
+oct_qconv_args dense_args(const ConvCase& c, const PostTensors& post, void* out) {
   oct_qconv_args args = OCT_QCONV_ARGS_INIT;
+  args.post = post.data();
   args.batch = c.batch;
   std::memcpy(args.in_size, c.in, sizeof c.in);
   args.a.data = const_cast<uint8_t*>(c.a.data());
@@ -50,7 +60,8 @@ std::string difference(const std::vector<uint8_t>& got, const std::vector<uint8_
 // Dense tensors flush against guard pages: first to the right, then to the left.
 std::vector<uint8_t> run_guarded(oct_qconv* plan, const ConvCase& c, Flush flush) {
   const GuardBuffer a("A", c.a.size()), x("X", c.x.size() + 1), out("C", c.c_bytes());
-  oct_qconv_args args = dense_args(c, out.place(flush, c.c_bytes()));
+  const PostTensors post = dense_tensors(c);
+  oct_qconv_args args = dense_args(c, post, out.place(flush, c.c_bytes()));
   args.a.data = std::memcpy(a.place(flush, c.a.size()), c.a.data(), c.a.size());
   if (!c.x.empty()) args.add.data = std::memcpy(x.place(flush, c.x.size()), c.x.data(), c.x.size());
   set_fault_note(c.text());
@@ -95,6 +106,11 @@ TEST(Conv, RandomProblemsMatchTheReference) {
   check_random("conv", {}, by_effort(150, 900, 10000));
 }
 
+TEST(Conv, PostOperationsMatchTheReference) {
+  check_random("conv post", {.post = true}, by_effort(100, 600, 5000));
+  check_random("depthwise post", {.depthwise = true, .post = true}, by_effort(40, 300, 3000));
+}
+
 TEST(Conv, DepthwiseProblemsMatchTheReference) {
   check_random("depthwise", {.kernel = 7, .stride = 3, .dilation = 3, .depthwise = true},
                by_effort(60, 300, 3000));
@@ -116,7 +132,8 @@ TEST(Conv, StridedTensorsAndThreadsGiveTheSameBits) {
       std::memcpy(&a[static_cast<size_t>(p * a_pixel)],
                   &c.a[static_cast<size_t>(p * c.desc.in_channels)],
                   static_cast<size_t>(c.desc.in_channels));
-    oct_qconv_args args = dense_args(c, out.data());
+    const PostTensors post = dense_tensors(c);
+    oct_qconv_args args = dense_args(c, post, out.data());
     args.a.data = a.data();
     args.a.stride_bytes[c.desc.rank - 1] = a_pixel;
     args.c.stride_bytes[c.desc.rank - 1] = c_pixel;

@@ -24,7 +24,7 @@ class DepthwiseKernels : public testing::TestWithParam<const KernelRow*> {
 
   // Everything that the test does not set: outputs, input, channels.
   DepthwiseCase draw() {
-    static const std::vector<OutputCase> kOutputs = all_output_cases();
+    static const std::vector<OutputCase> kOutputs = all_output_cases(Chains::kWithoutTensors);
     const std::vector<InputCase> inputs = input_cases(row, rng);
     DepthwiseCase c;
     c.output = kOutputs[static_cast<size_t>(rng.between(0, std::ssize(kOutputs) - 1))];
@@ -103,7 +103,7 @@ TEST_P(DepthwiseKernels, AnyKernel) {
 
 // Every output type x bias x ReLU or clamp x form of the epilogue, on every kind of input.
 TEST_P(DepthwiseKernels, Outputs) {
-  for (const OutputCase& output : all_output_cases())
+  for (const OutputCase& output : all_output_cases(Chains::kWithoutTensors))
     for (const InputCase& input : input_cases(row, rng))
       for (int repeat = 0; repeat < by_effort_at(place, 1, 3, 50); ++repeat) {
         DepthwiseCase c = draw();

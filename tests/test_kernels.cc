@@ -24,7 +24,7 @@ class Kernels : public testing::TestWithParam<const KernelRow*> {
 
   // A case with everything drawn that the test does not set.
   KernelCase draw() {
-    static const std::vector<OutputCase> outputs = all_output_cases();
+    static const std::vector<OutputCase> outputs = all_output_cases(Chains::kAll);
     const std::vector<InputCase> inputs = input_cases(row, rng);
     KernelCase c;
     c.output =
@@ -86,7 +86,7 @@ TEST_P(Kernels, ShapesMatchTheReference) {
 
 // Every output type x bias x ReLU or clamp x form of the epilogue, on every kind of input.
 TEST_P(Kernels, OutputsMatchTheReference) {
-  for (const OutputCase& output : all_output_cases())
+  for (const OutputCase& output : all_output_cases(Chains::kAll))
     for (const InputCase& input : input_cases(row, rng))
       for (int repeat = 0; repeat < by_effort_at(place, 2, 40, 200); ++repeat) {
         KernelCase c = draw();

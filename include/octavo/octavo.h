@@ -158,6 +158,40 @@ OCT_API void oct_context_destroy(oct_context *context);
 OCT_API oct_status oct_describe(const oct_context *context, char *buffer, size_t size,
                                 size_t *needed);
 
+/* --------------------------------------------------------- post-operations -- */
+
+/* What may follow the scaling of a result, in binary32, each operation rounded once; fma is the
+ * fused multiply-add. X is a tensor of C's shape, x = float(X - zero_point) * scale.
+ *
+ * A NaN, which infinities and f32 tensors can bring about, becomes the lower bound in RELU, CLAMP
+ * and 8-bit C. */
+typedef enum oct_post_kind {
+  OCT_POST_RELU = 1,        /* max(y, 0) */
+  OCT_POST_CLAMP = 2,       /* min(max(y, alpha), beta) */
+  OCT_POST_LEAKY_RELU = 3,  /* y > 0 ? y : alpha * y */
+  OCT_POST_HARDSIGMOID = 4, /* min(max(fma(alpha, y, beta), 0), 1); PyTorch's, and what ONNX calls
+                               HardSwish's, has alpha 1/6 and beta 0.5 */
+  OCT_POST_HARDSWISH = 5,   /* y * hardsigmoid(y) */
+  OCT_POST_ADD = 6,         /* y + x */
+  OCT_POST_MULTIPLY = 7     /* y * x */
+} oct_post_kind;
+
+enum { OCT_MAX_POST_OPS = 8 };
+
+typedef struct oct_post_op {
+  oct_post_kind kind;
+  float alpha, beta;  /* as the kind says: finite, but for CLAMP, where only NaN is refused */
+  oct_dtype type;     /* ADD and MULTIPLY: X is OCT_U8, OCT_S8 or OCT_F32 */
+  float scale;        /* of X; finite, positive, normal */
+  int32_t zero_point; /* of X; within its type's range, 0 for f32 */
+} oct_post_op;
+
+/* The X of one post-operation at run time. */
+typedef struct oct_post_tensor {
+  const void *data;     /* aligned to its element; only the elements of C's shape are read */
+  int64_t stride_bytes; /* from row to row; 0: every row of C sees the same row of X */
+} oct_post_tensor;
+
 /* -------------------------------------------------------------------- qgemm -- */
 
 /* How B, the weights, are laid out in the caller's memory. */
@@ -181,14 +215,16 @@ enum {
  *   bias s32 or none, C u8/s8:
  *     C = rne(clamp(float(T + bias[n]) * mult[n])) + c_zero_point
  *     mult[n] = fl(fl(a_scale * b_scales[n]) / c_scale)
- *   otherwise, in binary32, each operation rounded once:
- *     y = float(T + bias_s32[n]) * fl(a_scale * b_scales[n]) + bias_f32[n], then RELU or
- *     CLAMP, then stored as f32, rounded to bf16, or for u8/s8
+ *   otherwise (f32 bias, post-operations, C f32 or bf16), in binary32, each operation rounded once:
+ *     y = float(T + bias_s32[n]) * fl(a_scale * b_scales[n]) + bias_f32[n], then the
+ *     post-operations in their order, then RELU or CLAMP, then stored as f32, rounded to bf16, or
+ *     for u8/s8
  *     C = rne(clamp(y * fl(1 / c_scale))) + c_zero_point
- *   C s32: C = T + bias_s32[n], scales unused (f32 bias, RELU, CLAMP refused).
+ *   C s32: C = T + bias_s32[n], scales unused (f32 bias, post-operations, RELU, CLAMP refused).
  * rne rounds to nearest, ties to even; clamp keeps the result within the type's range. In the
  * first form RELU and CLAMP narrow that range, by bounds quantised as clamp(rne(x / c_scale) +
- * c_zero_point); in the second they act on y alone. T + bias_s32 wraps modulo 2^32. */
+ * c_zero_point); in the second they act on y alone. T + bias_s32 wraps modulo 2^32. A RELU or CLAMP
+ * that ends the post-operations is the same as the flag, and excludes it. */
 typedef struct oct_qgemm_desc {
   size_t struct_size;
   int64_t n, k;   /* 1 .. 2^31 - 1 each */
@@ -214,6 +250,8 @@ typedef struct oct_qgemm_desc {
   float c_scale;          /* u8/s8 only */
   int32_t c_zero_point;   /* u8/s8 only; within c_type's range */
   float clamp_min, clamp_max; /* with OCT_QGEMM_CLAMP: clamp_min <= clamp_max, not NaN */
+  const oct_post_op *post;    /* post_count post-operations, in order; NULL if there are none */
+  int64_t post_count;         /* 0 .. OCT_MAX_POST_OPS */
 
   int64_t m_hint;         /* the usual number of rows, 0 if unknown: ranks kernels, no limit */
   const char *kernel;     /* NULL, or the name of the kernel to use (see oct_describe) */
@@ -221,7 +259,7 @@ typedef struct oct_qgemm_desc {
 
 #define OCT_QGEMM_DESC_INIT                                                                  \
   {sizeof(oct_qgemm_desc), 0, 0, 0, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_B_KN, 0, NULL, 0,       \
-   OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, 0, NULL}
+   OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL}
 
 /* An immutable plan: packed weights, epilogue parameters, machine code. Any number of threads
  * may run one plan at the same time. */
@@ -247,9 +285,12 @@ typedef struct oct_qgemm_args {
   int64_t a_stride_bytes; /* >= K */
   void *c;                /* M x N, aligned to its element; only these elements are written */
   int64_t c_stride_bytes; /* >= N * element size, and a multiple of it */
+  const oct_post_tensor *post; /* one for every post-operation, ignored where it has no tensor;
+                                  NULL if none has. X may be C itself, with equal strides and
+                                  element sizes; otherwise it must not overlap C */
 } oct_qgemm_args;
 
-#define OCT_QGEMM_ARGS_INIT {sizeof(oct_qgemm_args), 0, NULL, 0, NULL, 0}
+#define OCT_QGEMM_ARGS_INIT {sizeof(oct_qgemm_args), 0, NULL, 0, NULL, 0, NULL}
 
 /* Runs a plan: writes all of C, reads all of A. C must not overlap A. Allocates nothing, takes
  * no lock; uses up to the context's threads. Uses at most 96 KiB of stack in each thread.
@@ -294,12 +335,8 @@ enum {
  *   TRANSPOSED: the adjoint of that map in its spatial indices, output size
  *   (in - 1) * stride - pad_begin - pad_end + dilation * (kernel - 1) + 1 + output_padding.
  *
- * The epilogue is qgemm's with N the output channels (oct_qgemm_desc). With add_type, a second
- * tensor X of the output's shape is added before RELU or CLAMP, and everything is computed in
- * binary32, each operation rounded once:
- *   y = float(T + bias_s32) * fl(a_scale * w_scales[c]) + bias_f32[c] + float(X - add_zero_point) *
- *   add_scale; RELU or CLAMP; store, or for u8/s8
- *   rne(clamp(y * fl(1 / c_scale))) + c_zero_point. */
+ * The epilogue is qgemm's with N the output channels (oct_qgemm_desc). add_type is short for a first
+ * post-operation OCT_POST_ADD with these parameters, whose tensor is oct_qconv_args' `add`. */
 typedef struct oct_qconv_desc {
   size_t struct_size;
   int32_t rank;                 /* 1, 2 or 3 */
@@ -332,6 +369,9 @@ typedef struct oct_qconv_desc {
   float c_scale;
   int32_t c_zero_point;
   float clamp_min, clamp_max;
+  const oct_post_op *post;      /* as in oct_qgemm_desc; with add_type, at most
+                                   OCT_MAX_POST_OPS - 1 */
+  int64_t post_count;
 
   int64_t size_hint[OCT_MAX_SPATIAL]; /* the usual input size, 0 if unknown: ranks lowerings */
   const char *kernel_name;      /* NULL, or the kernel to use */
@@ -340,7 +380,7 @@ typedef struct oct_qconv_desc {
 #define OCT_QCONV_DESC_INIT                                                                   \
   {sizeof(oct_qconv_desc), 2, 0, 0, 0, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0},         \
    {0, 0, 0}, {0, 0, 0}, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_WEIGHTS_OHWI, NULL, 0, OCT_NONE,    \
-   NULL, OCT_NONE, 1.0f, 0, OCT_U8, 1.0f, 0, 0.0f, 0.0f, {0, 0, 0}, NULL}
+   NULL, OCT_NONE, 1.0f, 0, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, {0, 0, 0}, NULL}
 
 /* As oct_qgemm: immutable, thread-safe, and good for any batch and input size. */
 typedef struct oct_qconv oct_qconv;
@@ -366,11 +406,12 @@ typedef struct oct_qconv_args {
   int64_t in_size[OCT_MAX_SPATIAL];
   oct_tensor a, c;              /* A [batch, in.., in_channels], C [batch, out.., out_channels] */
   oct_tensor add;               /* X, shaped as C; only with add_type */
+  const oct_tensor *post;       /* as in oct_qgemm_args */
 } oct_qconv_args;
 
 #define OCT_QCONV_ARGS_INIT                                                                   \
   {sizeof(oct_qconv_args), 1, {0, 0, 0}, {NULL, 0, {0, 0, 0}}, {NULL, 0, {0, 0, 0}},          \
-   {NULL, 0, {0, 0, 0}}}
+   {NULL, 0, {0, 0, 0}}, NULL}
 
 /* The output size for an input size. OCT_INVALID_ARGUMENT if it would be empty or overflow. */
 OCT_API oct_status oct_qconv_output_size(const oct_qconv *plan,
@@ -378,7 +419,7 @@ OCT_API oct_status oct_qconv_output_size(const oct_qconv *plan,
                                          int64_t out_size[OCT_MAX_SPATIAL]);
 
 /* Runs a plan; as oct_qgemm_run. C must not overlap A; X may be C itself (same pointer and
- * strides). Scratch is at most 96 KiB of stack in each thread, whatever the sizes. */
+ * strides), as other tensors of post-operations may. Scratch is at most 96 KiB of stack in each thread, whatever the sizes. */
 OCT_API oct_status oct_qconv_run(const oct_qconv *plan, const oct_qconv_args *args);
 
 /* As oct_qgemm_explain, for one image of the given size. */

@@ -1,0 +1,38 @@
+// Emits chains of post-operations (kernels/post_ops.h) over vectors of reals, for the epilogue.
+#pragma once
+
+#include "jit/words.h"
+#include "kernels/post_ops.h"
+
+namespace oct {
+
+// A chain's constants as the emitted code reads them: each over a whole vector, as in
+// EpilogueParams.
+struct PostParams {
+  float alpha[16], beta[16];  // of operations with a tensor: alpha is the scale
+  int32_t zero_point[16];
+};
+void spread_post(const PostOp& op, PostParams* to);
+
+// Where the tensors of a chain come from: a generator knows how its columns lie in memory.
+class PostOperands {
+ public:
+  virtual ~PostOperands() = default;
+  // v = the elements of operation `op`'s tensor for vector j of the row: reals of an f32 tensor,
+  // the integers of others. May clobber rax.
+  virtual void load(const Xbyak::Xmm& v, int op, DType type, int j) = 0;
+};
+
+struct PostEmit {
+  Words& words;
+  RegisterPool& pool;  // one register must be available
+  const PostSpecs& specs;
+  Xbyak::Reg64 params;     // points to
+  int params_offset;       // PostParams[kMaxPostOps] this far on
+  PostOperands* operands;  // null if no operation has a tensor
+};
+
+// y = the chain's result for vector j.
+void emit_post_ops(Assembler& as, const PostEmit& emit, const Xbyak::Xmm& y, int j);
+
+}  // namespace oct
