@@ -21,6 +21,13 @@ constexpr double kTileLoadCycles = 8, kTileStoreCycles = 16;
 constexpr double kTileConfigCycles = 200, kTileReleaseCycles = 20;
 constexpr double kTailRowInstructions = 6;  // to copy the tail of one row of A
 
+constexpr double kL1Bytes = 64, kTileL1Bytes = 128;  // per cycle
+
+// Bytes per cycle that operands come at: from the lowest cache level that holds them.
+struct Rates {
+  double a, b;
+};
+
 double epilogue_cycles(const CorePorts& p, const KernelRow& row, int m, int n) {
   const int nv = (n + row.lanes - 1) / row.lanes;
   return m * (kEpiloguePerVector * nv + kEpiloguePerRow) / p.vectors;
@@ -29,12 +36,13 @@ double epilogue_cycles(const CorePorts& p, const KernelRow& row, int m, int n) {
 // The last tile's epilogue runs beside the products of this one. A product takes as long for one
 // row as for sixteen.
 double amx_tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64_t k,
-                       double b_bytes_per_cycle) {
+                       const Rates& rates) {
   const AmxOps ops = amx_ops(m, n);
   const KSteps steps = k_steps(row, k);
-  const auto b_bytes = static_cast<double>(packed_b_bytes(row, steps.step, n));
-  const double step = std::max({ops.products * kProductCycles, ops.loads * kTileLoadCycles,
-                                kProductLatency, b_bytes / b_bytes_per_cycle});
+  const double b_bytes = static_cast<double>(packed_b_bytes(row, steps.step, n));
+  const double memory = m * steps.step / rates.a + b_bytes / rates.b;
+  const double step = std::max(
+      {ops.products * kProductCycles, ops.loads * kTileLoadCycles, kProductLatency, memory});
   const double tail = steps.tail ? m * kTailRowInstructions / p.instructions : 0;
   const double sums = ops.sums * (kTileLoadCycles + kTileStoreCycles);
   return std::max(static_cast<double>(steps.count()) * step, epilogue_cycles(p, row, m, n)) + tail +
@@ -42,16 +50,35 @@ double amx_tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, i
 }
 
 double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64_t k,
-                   double b_bytes_per_cycle) {
-  if (row.isa == Isa::kAmx) return amx_tile_cycles(p, row, m, n, k, b_bytes_per_cycle);
+                   const Rates& rates) {
+  if (row.isa == Isa::kAmx) return amx_tile_cycles(p, row, m, n, k, rates);
   const int64_t groups = (k + kKr - 1) / kKr;
   const int nv = (n + row.lanes - 1) / row.lanes;
   const TileOps ops = gemm_tile_ops(row, m, nv);
   const double b_bytes = static_cast<double>(packed_b_bytes(row, kKr, n));
   const double group = std::max(
       {ops.multiplies / p.multiplies, (ops.multiplies + ops.adds) / p.vectors, ops.loads / p.loads,
-       ops.instructions / p.instructions, ops.chain_cycles, b_bytes / b_bytes_per_cycle});
+       ops.instructions / p.instructions, ops.chain_cycles, b_bytes / rates.b});
   return static_cast<double>(groups) * group + epilogue_cycles(p, row, m, n) + kTileCycles;
+}
+
+double rate_of(const CorePorts& p, int64_t bytes, int64_t l1_size, double l1_bytes) {
+  return bytes <= l1_size ? l1_bytes : bytes <= p.l2_size / 2 ? p.l2_bytes : p.l3_bytes;
+}
+
+// For the first tile of a panel and for later ones, which find it where it fits. `b_bytes`: all of
+// B. Vector kernels are taken to read A from L1. In tile kernels A passes by L1, which leaves most
+// of it to the panel.
+struct PanelRates {
+  Rates first, later;
+};
+PanelRates panel_rates(const CorePorts& p, const KernelRow& row, int64_t a_bytes, int64_t panel,
+                       int64_t b_bytes) {
+  const bool amx = row.isa == Isa::kAmx;
+  const double l1 = amx ? kTileL1Bytes : kL1Bytes;
+  const double a = amx ? rate_of(p, a_bytes, p.l1_size / 2, l1) : l1;
+  return {{a, rate_of(p, b_bytes, p.l1_size / 2, l1)},
+          {a, rate_of(p, panel, amx ? p.l1_size * 3 / 4 : p.l1_size / 2, l1)}};
 }
 
 }  // namespace
@@ -66,7 +93,8 @@ CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
   if (zmm) {
     p.multiplies = facts.zmm_per_cycle;
     p.vectors = 2;
-    p.loads = facts.zmm_per_cycle == 1 ? 1.5 : 2;  // broadcasts of dwords are not cracked
+    if (!amd && facts.zmm_per_cycle == 2) p.l2_bytes = 48;  // of 64; taken from Intel's manual
+    p.loads = facts.zmm_per_cycle == 1 ? 1.5 : 2;           // broadcasts of dwords are not cracked
   }
   p.l1_size = static_cast<int64_t>(facts.l1d_bytes);
   p.l2_size = static_cast<int64_t>(facts.l2_bytes);
@@ -90,12 +118,7 @@ double panel_cycles(const CorePorts& p, const KernelRow& row, int64_t m, int n, 
                     int64_t b_bytes) {
   const RowSplit split = split_rows(m, row);
   const auto panel = static_cast<int64_t>(packed_b_bytes(row, k, n));
-  const double first = b_bytes <= p.l1_size / 2   ? 64
-                       : b_bytes <= p.l2_size / 2 ? p.l2_bytes
-                                                  : p.l3_bytes;
-  const double later = panel <= p.l1_size / 2   ? 64
-                       : panel <= p.l2_size / 2 ? p.l2_bytes
-                                                : p.l3_bytes;
+  const auto [first, later] = panel_rates(p, row, m * k, panel, b_bytes);
   const double tall = tile_cycles(p, row, split.height, n, k, later);
   double cycles = 2 * kCallCycles + static_cast<double>(split.tall) * tall +
                   tile_cycles(p, row, split.height, n, k, first) - tall;

@@ -18,6 +18,10 @@
 //     tile i     | load C | step step ...  step | store C |
 //     tile i + 1                                | load C | step rows, step rows, ... | store C |
 //
+// The panel of B is read by every tile and belongs in L1. A streams past it from L2: its loads
+// carry the T1 hint, so as not to displace B (K = 1024: 32 KiB each, of 48). Taps see A several
+// times, and load it plainly. No machine with AMX was at hand to measure this.
+//
 // Products are issued one in 16 cycles, tile loads take 8, so a step of 2x2 is bound by its
 // products (64 cycles beside 32). The epilogue of a row of 32 columns is some 22 instructions, 12
 // of them on the two vector ports: two rows a step, which K = 1024 needs, take a fifth of those.
@@ -221,7 +225,8 @@ class AmxEmitter {
       as.mov(rTmp, rows_of(i));
       as.add(rTmp, rA);
     }
-    as.tileloadd(Tmm(map.a(i)), as.ptr[(i > 0 ? rTmp : rA) + rAStride]);
+    const Address from = as.ptr[(i > 0 ? rTmp : rA) + rAStride];
+    spec.taps ? as.tileloadd(Tmm(map.a(i)), from) : as.tileloaddt1(Tmm(map.a(i)), from);
   }
 
   void product(const Tmm& c, const Tmm& a, const Tmm& b) {
