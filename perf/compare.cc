@@ -44,19 +44,19 @@ double peer_tolerance(DType type, double value) {
   return 0;
 }
 
-std::vector<int64_t> rows_to_check(const QgemmCase& problem) {
-  const auto& shape = problem.shape();
-  const int64_t wanted = std::max<int64_t>(2, kReferenceBudget / (shape.k * shape.n));
-  std::vector<int64_t> rows;
-  if (wanted >= shape.m) {
-    for (int64_t row = 0; row < shape.m; ++row) rows.push_back(row);
-    return rows;
+std::vector<int64_t> rows_to_check(const Case& problem) {
+  const int64_t rows = problem.rows();
+  const int64_t wanted = std::max<int64_t>(2, kReferenceBudget / (problem.k() * problem.n()));
+  std::vector<int64_t> chosen;
+  if (wanted >= rows) {
+    for (int64_t row = 0; row < rows; ++row) chosen.push_back(row);
+    return chosen;
   }
   std::mt19937_64 random(problem.options().seed);
-  std::uniform_int_distribution<int64_t> any_row(0, shape.m - 1);
-  rows = {0, shape.m - 1};
-  while (static_cast<int64_t>(rows.size()) < wanted) rows.push_back(any_row(random));
-  return rows;
+  std::uniform_int_distribution<int64_t> any_row(0, rows - 1);
+  chosen = {0, rows - 1};
+  while (static_cast<int64_t>(chosen.size()) < wanted) chosen.push_back(any_row(random));
+  return chosen;
 }
 
 // Adds one row's differences beyond `tolerance(value)`.
@@ -72,7 +72,7 @@ void compare_row(DType type, int64_t row, int64_t n, const void* values, const v
     if (distance <= tolerance(value)) continue;
     if (!difference.any())
       difference.first =
-          fmt::format("row {}, column {}: {}, expected {}", row, column, value, wanted);
+          fmt::format("row {}, channel {}: {}, expected {}", row, column, value, wanted);
     ++difference.different;
     difference.largest = std::max(difference.largest, distance);
   }
@@ -84,31 +84,26 @@ const void* row_of(const void* c, int64_t row, size_t row_bytes) {
 
 }  // namespace
 
-Difference compare_with_reference(const QgemmCase& problem, const void* c) {
-  const auto& shape = problem.shape();
+Difference compare_with_reference(const Case& problem, const void* c) {
   const DType type = problem.options().dst;
-  const size_t row_bytes = shape.n * dtype_bytes(type);
-  const ReferenceGemm reference = problem.reference();
-  std::vector<std::byte> expected(row_bytes);
+  std::vector<std::byte> expected(problem.row_bytes());
   Difference difference;
   for (const int64_t row : rows_to_check(problem)) {
-    reference_gemm(reference, 1, row_of(problem.a(), row, shape.k), shape.k, expected.data(),
-                   row_bytes);
+    problem.reference_row(row, expected.data());
     compare_row(
-        type, row, shape.n, row_of(c, row, row_bytes), expected.data(), [](double) { return 0.0; },
-        difference);
+        type, row, problem.n(), row_of(c, row, problem.row_bytes()), expected.data(),
+        [](double) { return 0.0; }, difference);
   }
   return difference;
 }
 
-Difference compare_with_peer(const QgemmCase& problem, const void* ours, const void* peers) {
-  const auto& shape = problem.shape();
+Difference compare_with_peer(const Case& problem, const void* ours, const void* peers) {
   const DType type = problem.options().dst;
-  const size_t row_bytes = shape.n * dtype_bytes(type);
   Difference difference;
-  for (int64_t row = 0; row < shape.m; ++row)
+  for (int64_t row = 0; row < problem.rows(); ++row)
     compare_row(
-        type, row, shape.n, row_of(ours, row, row_bytes), row_of(peers, row, row_bytes),
+        type, row, problem.n(), row_of(ours, row, problem.row_bytes()),
+        row_of(peers, row, problem.row_bytes()),
         [type](double value) { return peer_tolerance(type, value); }, difference);
   return difference;
 }

@@ -50,12 +50,11 @@ Sample time_creation(Create create) {
   return sample;
 }
 
-Sample time_ours(const QgemmCase& problem, const BenchOptions& options) {
+Sample time_ours(const Case& problem, const BenchOptions& options, void* c) {
   const ContextPtr context = create_context(options.isa, options.threads);
-  const oct_qgemm_desc desc = problem.desc(options.kernel);
-  Sample sample = time_creation([&] { return create_plan(context.get(), desc); });
-  const PlanPtr plan = create_plan(context.get(), desc);
-  set_text(sample, Json::parse(explain(plan.get(), problem.shape().m)).value("kernel", ""));
+  const auto create = [&] { return problem.create_plan(context.get(), options.kernel, c); };
+  Sample sample = time_creation(create);
+  set_text(sample, Json::parse(create()->explain()).value("kernel", ""));
   return sample;
 }
 
@@ -105,19 +104,19 @@ Sample median_of_children(const std::function<Sample()>& work) {
 
 }  // namespace
 
-CreationRow measure_creation(const QgemmCase& problem, const BenchOptions& options, Peer* peer) {
+CreationRow measure_creation(const Case& problem, const BenchOptions& options, Peer* peer) {
   CreationRow row;
-  row.shape = problem.shape();
-  const Sample ours = median_of_children([&] { return time_ours(problem, options); });
+  row.problem = problem.problem();
+  const AlignedBytes c(problem.c_bytes());
+  const Sample ours = median_of_children([&] { return time_ours(problem, options, c.data()); });
   if (ours.status != OCT_OK) throw LibraryError(ours.status, ours.text);
   row.kernel = ours.text;
   row.first_us = ours.first_us;
   row.again_us = ours.again_us;
   if (!peer) return row;
 
-  const AlignedBytes c(problem.c_bytes());
   const Sample peers = median_of_children(
-      [&] { return time_creation([&] { return peer->prepare(problem, c.data()); }); });
+      [&] { return time_creation([&] { return problem.prepare(*peer, c.data()); }); });
   if (peers.status != OCT_OK) {
     row.notes.push_back(fmt::format("{}: {}", peer->name(), peers.text));
     return row;

@@ -2,14 +2,14 @@
 // code is at hand.
 #pragma once
 
+#include "perf/case.h"
 #include "perf/peer.h"
-#include "perf/qgemm_case.h"
 #include "perf/report.h"
 
 namespace oct::perf {
 
 // `peer` may be null. Every sample is taken in a child process, where creation happens for the
 // first time: to be called while neither library has generated code in this process.
-CreationRow measure_creation(const QgemmCase& problem, const BenchOptions& options, Peer* peer);
+CreationRow measure_creation(const Case& problem, const BenchOptions& options, Peer* peer);
 
 }  // namespace oct::perf

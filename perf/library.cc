@@ -35,6 +35,12 @@ PlanPtr create_plan(oct_context* context, const oct_qgemm_desc& desc) {
   return PlanPtr(plan);
 }
 
+ConvPlanPtr create_plan(oct_context* context, const oct_qconv_desc& desc) {
+  oct_qconv* plan = nullptr;
+  check(oct_qconv_create(context, &desc, &plan));
+  return ConvPlanPtr(plan);
+}
+
 std::string describe(const oct_context* context) {
   return text_of([&](char* buffer, size_t size, size_t* needed) {
     return oct_describe(context, buffer, size, needed);
@@ -44,6 +50,12 @@ std::string describe(const oct_context* context) {
 std::string explain(const oct_qgemm* plan, int64_t m) {
   return text_of([&](char* buffer, size_t size, size_t* needed) {
     return oct_qgemm_explain(plan, m, buffer, size, needed);
+  });
+}
+
+std::string explain(const oct_qconv* plan, const int64_t in_size[OCT_MAX_SPATIAL]) {
+  return text_of([&](char* buffer, size_t size, size_t* needed) {
+    return oct_qconv_explain(plan, in_size, buffer, size, needed);
   });
 }
 

@@ -19,18 +19,22 @@ struct LibraryError : std::runtime_error {
 struct Destroy {
   void operator()(oct_context* c) const { oct_context_destroy(c); }
   void operator()(oct_qgemm* p) const { oct_qgemm_destroy(p); }
+  void operator()(oct_qconv* p) const { oct_qconv_destroy(p); }
 };
 using ContextPtr = std::unique_ptr<oct_context, Destroy>;
 using PlanPtr = std::unique_ptr<oct_qgemm, Destroy>;
+using ConvPlanPtr = std::unique_ptr<oct_qconv, Destroy>;
 
 // Throws LibraryError unless `status` is OCT_OK.
 void check(oct_status status);
 
 ContextPtr create_context(Isa cap, int threads);
 PlanPtr create_plan(oct_context* context, const oct_qgemm_desc& desc);
+ConvPlanPtr create_plan(oct_context* context, const oct_qconv_desc& desc);
 
-// The JSON texts of oct_describe and oct_qgemm_explain.
+// The JSON texts of oct_describe, oct_qgemm_explain and oct_qconv_explain.
 std::string describe(const oct_context* context);
 std::string explain(const oct_qgemm* plan, int64_t m);
+std::string explain(const oct_qconv* plan, const int64_t in_size[OCT_MAX_SPATIAL]);
 
 }  // namespace oct::perf

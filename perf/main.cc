@@ -18,11 +18,21 @@ namespace {
 
 constexpr const char* kBenchFooter =
     "Without a problem, the default models are measured (--list-models names them).\n"
-    "Weights have one scale per column and are quantised symmetrically to the full range: the\n"
-    "largest magnitude of every column is 127.\n"
-    "Columns: us is the median time of a call; GOPS is 2*M*K*N / time; % peak compares it with a\n"
-    "loop of nothing but dot products on all threads; ratio is the median of peer time / our\n"
-    "time over alternating blocks of calls: above 1, ours is faster.";
+    "Weights have one scale per output channel and are quantised symmetrically to the full range:\n"
+    "the largest magnitude of every channel is 127.\n"
+    "A convolution is keys and numbers: g groups, mb batch, ic and oc channels; for each axis d, "
+    "h,\n"
+    "w: i input size, o output size, k kernel, s stride, d dilation less one, p padding in front.\n"
+    "An axis that is not mentioned is as the one before. ic64ih56oc64kh3ph1 is 3x3 over 56x56,\n"
+    "g32ic32ih112oc32kh3sh2ph1 depthwise with stride 2, ic1iw16000oc512kw10sw5 one-dimensional;\n"
+    "padding behind is as in front, or what an output size (oh112) needs.\n"
+    "Columns: x is how often a layer occurs in its network; us is the median time of a call; GOPS\n"
+    "counts two operations for each weight and output, padding included; % peak compares it with\n"
+    "a loop of nothing but dot products on all threads; ratio is the median of peer time / our "
+    "time\n"
+    "over alternating blocks of calls: above 1, ours is faster. The peer computes depthwise "
+    "layers\n"
+    "in f32 too (ratio f32). With several threads, speed-up compares with one thread of ours.";
 
 constexpr double kMaxMinTime = 3600;
 
@@ -30,8 +40,8 @@ template <class T>
 using Choices = std::vector<std::pair<std::string, T>>;
 
 // An option whose value is one of the names of `choices`, shown in the help as "a|b|c".
-template <class T>
-CLI::Option* add_choice(CLI::App* app, const std::string& flag, T& target,
+template <class T, class Target>
+CLI::Option* add_choice(CLI::App* app, const std::string& flag, Target& target,
                         const Choices<T>& choices, const std::string& help) {
   std::vector<std::string> names;
   for (const auto& [name, value] : choices) names.push_back(name);
@@ -67,10 +77,12 @@ Choices<Isa> isa_choices() {
 void add_problem_options(CLI::App* app, BenchOptions& o, bool& list) {
   add_source(app, "--matmul", o, ProblemSource::kMatmul, "MxK:KxN",
              "A problem in benchdnn's syntax, also with n\"name*count\"; repeatable");
+  add_source(app, "--conv", o, ProblemSource::kConv, "SPEC",
+             "A convolution in benchdnn's syntax (below), also with n\"name*count\"; repeatable");
   add_source(app, "--batch", o, ProblemSource::kBatchFile, "FILE",
              "Problems from a file, # comments allowed; repeatable");
   add_source(app, "--model", o, ProblemSource::kModel, "NAME",
-             "The products of a model; repeatable");
+             "The products or convolutions of a model; repeatable");
   app->add_flag("--list-models", list, "List the models and their problems, and exit")
       ->group("Problems");
   app->add_option("--filter", o.filter, "Keep the problems whose name matches")
@@ -82,7 +94,7 @@ void add_computation_options(CLI::App* app, BenchOptions& o) {
   CaseOptions& d = o.data;
   const char* group = "Computation";
   add_choice<DType>(app, "--src", d.src, {{"u8", DType::kU8}, {"s8", DType::kS8}},
-                    "Type of the activations A (default u8)")
+                    "Type of the activations (default u8)")
       ->group(group);
   add_choice<DType>(app, "--dst", d.dst,
                     {{"u8", DType::kU8},
@@ -95,11 +107,14 @@ void add_computation_options(CLI::App* app, BenchOptions& o) {
   add_choice<int>(app, "--act-bits", d.act_bits, {{"7", 7}, {"8", 8}},
                   "7: A lies in 0..127 (s8: -64..63) and we declare it (default 8)")
       ->group(group);
+  add_choice<bool>(app, "--relu", d.relu, {{"on", true}, {"off", false}},
+                   "Fused ReLU (default: in convolutions)")
+      ->group(group);
   add_choice<Weights>(app, "--weights", d.weights,
                       {{"gaussian", Weights::kGaussian},
                        {"laplace", Weights::kLaplace},
                        {"uniform", Weights::kUniform}},
-                      "Distribution of B before it is quantised (default gaussian)")
+                      "Distribution of weights before it is quantised (default gaussian)")
       ->group(group);
   app->add_option("--a-zp", d.a_zero_point, "Zero point of A (default 0)")
       ->type_name("Z")
@@ -127,6 +142,9 @@ void add_execution_options(CLI::App* app, BenchOptions& o) {
   app->add_option("--peer", o.peer, "Whom to compare with (default onednn, if built in)")
       ->check(CLI::IsMember({"onednn", "none"}).description(""))
       ->type_name("onednn|none")
+      ->group(group);
+  app->add_flag("--peer-f32", o.peer_f32,
+                "Compare all convolutions with the peer's f32, not only depthwise ones")
       ->group(group);
   app->add_option("--min-time", o.min_time_s, "Seconds of timing per side and problem (default 1)")
       ->type_name("SECONDS")
@@ -167,7 +185,9 @@ int exit_code_of(oct_status status) {
 }
 
 int run_program(int argc, char** argv) {
-  CLI::App app{"INT8 matrix multiplication: what this machine can run, and how fast.", "octavo"};
+  CLI::App app{
+      "INT8 matrix multiplication and convolution: what this machine can run, and how fast.",
+      "octavo"};
   app.set_version_flag("--version", oct_version());
   app.require_subcommand(0, 1);
   app.footer(
@@ -181,7 +201,7 @@ int run_program(int argc, char** argv) {
   BenchOptions bench_options;
   bool list = false;
   CLI::App* bench = app.add_subcommand(
-      "bench", "Time matrix products against a peer, after checking the results.");
+      "bench", "Time products and convolutions against a peer, after checking the results.");
   bench->footer(kBenchFooter);
   add_problem_options(bench, bench_options, list);
   add_computation_options(bench, bench_options);

@@ -106,30 +106,28 @@ double median(std::vector<double> values) {
   return (*middle + *std::max_element(values.begin(), middle)) / 2;
 }
 
-Timing measure(const std::string& name, Subject& ours, Subject* peer, const PeakLoop* peak,
+Timing measure(const std::string& name, const std::vector<Subject*>& subjects, const PeakLoop* peak,
                double min_time_s, int threads) {
-  Blocks our_blocks(ours, threads);
-  double longest_block = our_blocks.block_seconds();
-  std::unique_ptr<Blocks> peer_blocks;
-  if (peer) {
-    peer_blocks = std::make_unique<Blocks>(*peer, threads);
-    longest_block = std::max(longest_block, peer_blocks->block_seconds());
+  std::vector<Blocks> blocks;
+  double longest_block = 0;
+  for (Subject* subject : subjects) {
+    blocks.emplace_back(*subject, threads);
+    longest_block = std::max(longest_block, blocks.back().block_seconds());
   }
   const int64_t rounds = std::max(kMinRounds, std::lround(std::ceil(min_time_s / longest_block)));
 
-  std::vector<double> our_times, peer_times, ratios, peaks;
+  std::vector<std::vector<double>> times(subjects.size()), ratios(subjects.size());
+  std::vector<double> peaks;
   const auto time_rounds = [&](benchmark::State& state) {
     for (auto _ : state) {
-      const double our_time = our_blocks.time_block();
-      double peer_time = 0;
-      our_times.push_back(our_time);
-      if (peer_blocks) {
-        peer_time = peer_blocks->time_block();
-        peer_times.push_back(peer_time);
-        ratios.push_back(peer_time / our_time);
+      double sum = 0;
+      for (size_t i = 0; i < blocks.size(); ++i) {
+        times[i].push_back(blocks[i].time_block());
+        ratios[i].push_back(times[i].back() / times[0].back());
+        sum += times[i].back();
       }
       if (peak) peaks.push_back(peak->sample_gops());
-      state.SetIterationTime(our_time + peer_time);
+      state.SetIterationTime(sum);
     }
   };
   auto* registered = benchmark::RegisterBenchmark(name.c_str(), time_rounds);
@@ -139,11 +137,9 @@ Timing measure(const std::string& name, Subject& ours, Subject* peer, const Peak
   benchmark::ClearRegisteredBenchmarks();
 
   Timing timing;
-  timing.ours_us = median(our_times) * 1e6;
-  if (peer) {
-    timing.peer_us = median(peer_times) * 1e6;
-    timing.ratio = median(ratios);
-  }
+  timing.us = median(times[0]) * 1e6;
+  for (size_t i = 1; i < subjects.size(); ++i)
+    timing.others.push_back({median(times[i]) * 1e6, median(ratios[i])});
   if (peak) timing.peak_gops = median(peaks);
   return timing;
 }

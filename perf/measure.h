@@ -1,8 +1,8 @@
-// Timing of two subjects against each other, on Google Benchmark's runner.
+// Timing of several subjects against each other, on Google Benchmark's runner.
 //
-// One iteration is a round: a block of calls of ours, a block of calls of the peer, and a sample
-// of the machine's peak. Clock drift and noisy neighbours then hit all three alike; medians over
-// many short rounds shed the rounds that were disturbed.
+// One iteration is a round: a block of calls of each subject, and a sample of the machine's peak.
+// Clock drift and noisy neighbours then hit all alike; medians over many short rounds shed the
+// rounds that were disturbed.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +21,18 @@ class Subject {
 };
 
 struct Timing {
-  double ours_us = 0, peer_us = 0;  // median per call; peer_us is 0 without a peer
-  double ratio = 0;                 // median over rounds of peer / ours
-  double peak_gops = 0;             // median, one core; 0 without a peak loop
+  struct Other {
+    double us = 0;     // median per call
+    double ratio = 0;  // median over rounds of its time / the first subject's
+  };
+  double us = 0;              // median per call of the first subject
+  std::vector<Other> others;  // the further subjects
+  double peak_gops = 0;       // median, one core; 0 without a peak loop
 };
 
-// `peer` and `peak` may be null. The slower of the two sides is timed for about `min_time_s`.
-// `threads` is how many either side uses.
-Timing measure(const std::string& name, Subject& ours, Subject* peer, const PeakLoop* peak,
+// `peak` may be null. The slowest subject is timed for about `min_time_s`. `threads` is the most
+// that any of them uses.
+Timing measure(const std::string& name, const std::vector<Subject*>& subjects, const PeakLoop* peak,
                double min_time_s, int threads);
 
 // Seconds that `calls` calls take.

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "jit/isa.h"
-#include "perf/qgemm_case.h"
+#include "perf/case.h"
 
 namespace oct::perf {
 
@@ -27,7 +27,7 @@ enum class Format { kTable, kJson, kCsv };
 
 // Where problems come from, in the order of the command line.
 struct ProblemSource {
-  enum Kind { kMatmul, kBatchFile, kModel } kind;
+  enum Kind { kMatmul, kConv, kBatchFile, kModel } kind;
   std::string text;
 };
 
@@ -39,7 +39,8 @@ struct BenchOptions {
   std::string kernel;  // empty: the library chooses
   Isa isa = Isa::kNone;
   int threads = 1;
-  std::string peer;  // "onednn", "none", or empty: onednn if the program has it
+  std::string peer;       // "onednn", "none", or empty: onednn if the program has it
+  bool peer_f32 = false;  // the peer's f32 beside all convolutions, not only depthwise ones
 
   double min_time_s = 1.0;
   bool creation = false;  // time creation instead of runs

@@ -7,11 +7,13 @@
 
 #include "jit/isa.h"
 #include "perf/measure.h"
-#include "perf/qgemm_case.h"
 
 namespace oct::perf {
 
-class PeerGemm : public Subject {
+class QgemmCase;
+class QconvCase;
+
+class PeerRun : public Subject {
  public:
   virtual std::string implementation() const = 0;  // the peer's name for what it chose
 };
@@ -23,9 +25,12 @@ class Peer {
   virtual std::string version() const = 0;
   virtual std::string isa() const = 0;  // the most it uses, in its own words
 
-  // Everything the peer does before its first run. The result writes to `c` (M x N, dense).
+  // Everything the peer does before its first run. The result writes to `c` (dense).
   // Throws std::exception if the peer refuses.
-  virtual std::unique_ptr<PeerGemm> prepare(const QgemmCase& problem, void* c) = 0;
+  virtual std::unique_ptr<PeerRun> prepare(const QgemmCase& problem, void* c) = 0;
+  virtual std::unique_ptr<PeerRun> prepare(const QconvCase& problem, void* c) = 0;
+  // The same layer in f32, on operands of its own, in whatever layout suits the peer.
+  virtual std::unique_ptr<PeerRun> prepare_f32(const QconvCase& problem) = 0;
 };
 
 // oneDNN, limited to the counterpart of `cap`; null if the program was built without it.

@@ -4,91 +4,33 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 
+#include "perf/report_text.h"
 #include "perf/table.h"
 #include "perf/text.h"
+#include "perf/totals.h"
 
 namespace oct::perf {
 namespace {
-
-constexpr const char* kAbsent = "-";
-
-std::string us_text(double us) {
-  return fmt::format("{:.{}f}", us, us < 10 ? 3 : us < 100 ? 2 : us < 10000 ? 1 : 0);
-}
-
-std::string us_text(const std::optional<double>& us) { return us ? us_text(*us) : kAbsent; }
-
-// Empty in CSV, null in JSON.
-std::string csv_text(const std::optional<double>& x) { return x ? fmt::format("{:.6g}", *x) : ""; }
-
-Json json_number(const std::optional<double>& x) { return x ? Json(*x) : Json(); }
 
 std::optional<double> peak_percent(const BenchRow& row) {
   if (!row.peak_gops || row.failed) return {};
   return 100 * row.gops / *row.peak_gops;
 }
 
-std::optional<double> geometric_mean(const std::vector<double>& values) {
-  if (values.empty()) return {};
-  double logs = 0;
-  for (const double v : values) logs += std::log(v);
-  return std::exp(logs / static_cast<double>(values.size()));
-}
-
-// Over a whole pass of the models: every row as often as it occurs.
-struct Summary {
-  std::vector<double> ratios;
-  std::optional<double> geomean_ratio;
-  double total_us = 0;
-  std::optional<double> peer_total_us;  // only if the peer ran every row that we did
-};
-
-Summary summarize(const std::vector<BenchRow>& rows) {
-  Summary s;
-  double peer_total = 0;
-  bool peer_complete = true;
-  for (const BenchRow& row : rows) {
-    if (row.failed) continue;
-    const auto count = static_cast<double>(row.shape.count);
-    s.total_us += count * row.median_us;
-    if (row.peer) {
-      s.ratios.push_back(row.peer->ratio);
-      peer_total += count * row.peer->median_us;
-    } else {
-      peer_complete = false;
-    }
-  }
-  s.geomean_ratio = geometric_mean(s.ratios);
-  if (peer_complete && !s.ratios.empty()) s.peer_total_us = peer_total;
-  return s;
-}
-
-// Kernel names are gemm_<types>_<tile>_<isa>. Of these the table shows the tile and the ISA: the
-// headline has the types.
-std::string short_kernel(const std::string& name) {
-  const size_t types = name.find('_');
-  const size_t tile = types == name.npos ? name.npos : name.find('_', types + 1);
-  return tile == name.npos ? name : name.substr(tile + 1);
-}
-
 std::string kernel_of(const BenchRow& row) { return row.explain.value("kernel", ""); }
 std::string isa_of(const BenchRow& row) { return row.explain.value("isa", ""); }
 
-// Two lines: who ran what on which machine.
-std::string headline(const RunInfo& info) {
-  const Json& m = info.machine;
-  const Json& s = m.at("settings");
-  const int threads = m.value("threads", 1);
-  std::string text = fmt::format(
-      "octavo {}, {}, {} thread{}\n{} x s8 -> {}, {}-bit activations, {} weights",
-      m.value("version", ""), m.value("cpu", ""), threads, threads == 1 ? "" : "s",
-      s.value("src", ""), s.value("dst", ""), s.value("act_bits", 8), s.value("weights", ""));
-  if (m.contains("peer"))
-    text += fmt::format("; peer: {} {}, {}", info.peer, m["peer"].value("version", ""),
-                        m["peer"].value("isa", ""));
-  return text + "\n\n";
+// How a convolution is computed; products have one way only.
+std::string lowering_of(const BenchRow& row) { return row.explain.value("lowering", ""); }
+
+std::optional<double> us_of(const std::optional<BenchRow::Other>& other) {
+  return other ? std::optional(other->median_us) : std::nullopt;
+}
+std::optional<double> ratio_of(const std::optional<BenchRow::Other>& other) {
+  return other ? std::optional(other->ratio) : std::nullopt;
 }
 
 // For each ISA, the range of its peak over the run: a wide one tells of a disturbed machine.
@@ -109,158 +51,216 @@ std::string peaks_text(const std::vector<BenchRow>& rows) {
   return text;
 }
 
+// Columns that are there only if some row has something in them.
+struct Extras {
+  explicit Extras(const std::vector<BenchRow>& rows)
+      : lowering(std::any_of(rows.begin(), rows.end(),
+                             [](const BenchRow& r) { return !lowering_of(r).empty(); })),
+        peer_f32(std::any_of(rows.begin(), rows.end(),
+                             [](const BenchRow& r) { return r.peer_f32.has_value(); })),
+        one_thread(std::any_of(rows.begin(), rows.end(),
+                               [](const BenchRow& r) { return r.one_thread.has_value(); })) {}
+  bool lowering, peer_f32, one_thread;
+};
+
+// A column and what a row has in it.
+template <class Row>
+struct Column {
+  const char* title;
+  Align align;
+  std::function<std::string(const Row&)> cell;
+};
+
+template <class Row>
+void add_row(Table& table, const std::vector<Column<Row>>& columns, const Row& row) {
+  std::vector<std::string> cells;
+  for (const auto& column : columns) cells.push_back(column.cell(row));
+  table.row(std::move(cells));
+}
+
+template <class Row>
+Table table_of(const std::vector<Column<Row>>& columns) {
+  Table table;
+  for (const auto& column : columns) table.column(column.title, column.align);
+  return table;
+}
+
+std::vector<Column<BenchRow>> bench_columns(bool peer, const Extras& extras) {
+  using R = const BenchRow&;
+  std::vector<Column<BenchRow>> columns = {
+      {"name", Align::kLeft, [](R r) { return r.problem.name; }},
+      {"problem", Align::kLeft, [](R r) { return problem_text(r.problem); }},
+      {"x", Align::kRight, [](R r) { return std::to_string(r.problem.count); }}};
+  if (extras.lowering) columns.push_back({"lowering", Align::kLeft, lowering_of});
+  columns.push_back({"kernel", Align::kLeft, [](R r) { return short_kernel(kernel_of(r)); }});
+  columns.push_back(
+      {"us", Align::kRight, [](R r) { return r.failed ? "WRONG" : us_text(r.median_us); }});
+  columns.push_back({"GOPS", Align::kRight,
+                     [](R r) { return r.failed ? kAbsent : fmt::format("{:.1f}", r.gops); }});
+  columns.push_back({"% peak", Align::kRight, [](R r) { return fixed_text(peak_percent(r), 1); }});
+  const auto other = [&](const char* us, const char* ratio,
+                         std::optional<BenchRow::Other> BenchRow::*which) {
+    columns.push_back({us, Align::kRight, [=](R r) { return us_text(us_of(r.*which)); }});
+    columns.push_back(
+        {ratio, Align::kRight, [=](R r) { return fixed_text(ratio_of(r.*which), 3); }});
+  };
+  if (peer) other("peer us", "ratio", &BenchRow::peer);
+  if (extras.peer_f32) other("f32 us", "ratio f32", &BenchRow::peer_f32);
+  if (extras.one_thread) other("1 thread us", "speed-up", &BenchRow::one_thread);
+  return columns;
+}
+
+std::vector<Column<Totals>> total_columns(bool peer, const Extras& extras) {
+  using T = const Totals&;
+  std::vector<Column<Totals>> columns = {
+      {"network", Align::kLeft, [](T t) { return t.network.empty() ? kAbsent : t.network; }},
+      {"layers", Align::kLeft, [](T t) { return t.layer_class; }},
+      {"x", Align::kRight, [](T t) { return std::to_string(t.layers); }},
+      {"us", Align::kRight, [](T t) { return us_text(t.us); }}};
+  const auto number = [&](const char* title, auto value) {
+    columns.push_back({title, Align::kRight, [=](T t) { return fixed_text((t.*value)(), 3); }});
+  };
+  if (peer) {
+    columns.push_back({"peer us", Align::kRight, [](T t) { return us_text(t.peer_us); }});
+    number("ratio", &Totals::ratio);
+    number("geomean", &Totals::geomean_ratio);
+    number("lowest", &Totals::lowest_ratio);
+  }
+  if (extras.peer_f32) number("ratio f32", &Totals::ratio_f32);
+  if (extras.one_thread) number("speed-up", &Totals::speed_up);
+  return columns;
+}
+
 std::string summary_text(const RunInfo& info, const std::vector<BenchRow>& rows) {
+  const Extras extras(rows);
   std::string text = peaks_text(rows);
-  const Summary s = summarize(rows);
-  text += fmt::format("sum of time x count: {} us", us_text(s.total_us));
-  if (s.peer_total_us) text += fmt::format("; {}: {} us", info.peer, us_text(*s.peer_total_us));
+  if (extras.lowering) {
+    const auto columns = total_columns(!info.peer.empty(), extras);
+    Table table = table_of(columns);
+    for (const Totals& totals : totals_of(rows)) add_row(table, columns, totals);
+    text += '\n' + table.text() + '\n';
+  }
+  const Totals sum = sum_of(rows);
+  text += fmt::format("sum of time x count: {} us", us_text(sum.us));
+  if (sum.peer_us) text += fmt::format("; {}: {} us", info.peer, us_text(*sum.peer_us));
   text += '\n';
-  if (s.geomean_ratio)
-    text +=
-        fmt::format("geometric mean of {} ratio{} ({} time / our time): {:.3f}\n", s.ratios.size(),
-                    s.ratios.size() == 1 ? "" : "s", info.peer, *s.geomean_ratio);
+  if (const auto mean = sum.geomean_ratio())
+    text += fmt::format("geometric mean of {} ratio{} ({} time / our time): {:.3f}\n",
+                        sum.ratios.size(), sum.ratios.size() == 1 ? "" : "s", info.peer, *mean);
   return text;
 }
 
 std::string bench_table(const RunInfo& info, const std::vector<BenchRow>& rows, bool explain) {
-  const bool peer = !info.peer.empty();
-  Table table;
-  table.column("name", Align::kLeft);
-  table.column("problem", Align::kLeft);
-  table.column("kernel", Align::kLeft);
-  table.column("us", Align::kRight);
-  table.column("GOPS", Align::kRight);
-  table.column("% peak", Align::kRight);
-  if (peer) {
-    table.column("peer us", Align::kRight);
-    table.column("ratio", Align::kRight);
-  }
+  const auto columns = bench_columns(!info.peer.empty(), Extras(rows));
+  Table table = table_of(columns);
   for (const BenchRow& row : rows) {
-    const auto percent = peak_percent(row);
-    std::vector<std::string> cells = {row.shape.name,
-                                      problem_text(row.shape),
-                                      short_kernel(kernel_of(row)),
-                                      row.failed ? "WRONG" : us_text(row.median_us),
-                                      row.failed ? kAbsent : fmt::format("{:.1f}", row.gops),
-                                      percent ? fmt::format("{:.1f}", *percent) : kAbsent};
-    if (peer) {
-      cells.push_back(row.peer ? us_text(row.peer->median_us) : kAbsent);
-      cells.push_back(row.peer ? fmt::format("{:.3f}", row.peer->ratio) : kAbsent);
-    }
-    table.row(std::move(cells));
+    add_row(table, columns, row);
     for (const std::string& note : row.notes) table.note(note);
   }
   std::string text = headline(info) + table.text() + '\n' + summary_text(info, rows);
   if (explain)
     for (const BenchRow& row : rows)
-      text += fmt::format("\n{}\n{}\n", full_name(row.shape), row.explain.dump(2));
+      text += fmt::format("\n{}\n{}\n", full_name(row.problem), row.explain.dump(2));
   return text;
 }
 
 std::string bench_csv(const RunInfo& info, const std::vector<BenchRow>& rows) {
   Table table;
-  for (const char* title :
-       {"name", "problem", "op", "kernel", "isa", "threads", "count", "median_us", "gops",
-        "peak_pct", "peer", "peer_median_us", "ratio", "note"})
+  for (const char* title : {"name",      "problem",
+                            "class",     "op",
+                            "lowering",  "kernel",
+                            "isa",       "threads",
+                            "count",     "median_us",
+                            "gops",      "peak_pct",
+                            "peer",      "peer_median_us",
+                            "ratio",     "peer_f32_median_us",
+                            "ratio_f32", "one_thread_median_us",
+                            "speed_up",  "note"})
     table.column(title, Align::kLeft);
   for (const BenchRow& row : rows) {
     const auto timed = [&](double x) { return row.failed ? std::string() : csv_text(x); };
-    table.row({row.shape.name, problem_text(row.shape), row.explain.value("op", ""), kernel_of(row),
-               isa_of(row), std::to_string(row.threads), std::to_string(row.shape.count),
-               timed(row.median_us), timed(row.gops), csv_text(peak_percent(row)),
-               row.peer ? info.peer : "", row.peer ? csv_text(row.peer->median_us) : "",
-               row.peer ? csv_text(row.peer->ratio) : "", joined(row.notes, "; ")});
+    table.row({row.problem.name,
+               problem_text(row.problem),
+               layer_class(row.problem),
+               row.explain.value("op", ""),
+               lowering_of(row),
+               kernel_of(row),
+               isa_of(row),
+               std::to_string(row.threads),
+               std::to_string(row.problem.count),
+               timed(row.median_us),
+               timed(row.gops),
+               csv_text(peak_percent(row)),
+               row.peer ? info.peer : "",
+               csv_text(us_of(row.peer)),
+               csv_text(ratio_of(row.peer)),
+               csv_text(us_of(row.peer_f32)),
+               csv_text(ratio_of(row.peer_f32)),
+               csv_text(us_of(row.one_thread)),
+               csv_text(ratio_of(row.one_thread)),
+               joined(row.notes, "; ")});
   }
   return table.csv();
+}
+
+// Null without a time.
+Json other_json(const std::string& name, const std::optional<BenchRow::Other>& other) {
+  if (!other) return {};
+  return {
+      {"name", name}, {"implementation", other->implementation}, {"median_us", other->median_us}};
+}
+
+Json row_json(const RunInfo& info, const BenchRow& row, bool explain) {
+  Json j = {{"name", row.problem.name},
+            {"problem", problem_text(row.problem)},
+            {"class", layer_class(row.problem)},
+            {"op", row.explain.value("op", "")},
+            {"lowering", lowering_of(row).empty() ? Json() : Json(lowering_of(row))},
+            {"kernel", kernel_of(row)},
+            {"isa", isa_of(row)},
+            {"threads", row.threads},
+            {"count", row.problem.count},
+            {"median_us", row.failed ? Json() : Json(row.median_us)},
+            {"gops", row.failed ? Json() : Json(row.gops)},
+            {"peak_gops", json_number(row.peak_gops)},
+            {"peak_pct", json_number(peak_percent(row))},
+            {"peer", other_json(info.peer, row.peer)},
+            {"ratio", json_number(ratio_of(row.peer))},
+            {"peer_f32", other_json(info.peer, row.peer_f32)},
+            {"ratio_f32", json_number(ratio_of(row.peer_f32))},
+            {"one_thread_us", json_number(us_of(row.one_thread))},
+            {"speed_up", json_number(ratio_of(row.one_thread))},
+            {"correct", !row.failed},
+            {"notes", row.notes}};
+  if (explain) j["explain"] = row.explain;
+  return j;
+}
+
+Json totals_json(const Totals& t) {
+  return {{"network", t.network},
+          {"class", t.layer_class},
+          {"layers", t.layers},
+          {"us", t.us},
+          {"peer_us", json_number(t.peer_us)},
+          {"ratio", json_number(t.ratio())},
+          {"geomean_ratio", json_number(t.geomean_ratio())},
+          {"lowest_ratio", json_number(t.lowest_ratio())},
+          {"ratio_f32", json_number(t.ratio_f32())},
+          {"speed_up", json_number(t.speed_up())}};
 }
 
 Json bench_json(const RunInfo& info, const std::vector<BenchRow>& rows, bool explain) {
-  Json list = Json::array();
-  for (const BenchRow& row : rows) {
-    Json j = {{"name", row.shape.name},
-              {"problem", problem_text(row.shape)},
-              {"op", row.explain.value("op", "")},
-              {"kernel", kernel_of(row)},
-              {"isa", isa_of(row)},
-              {"threads", row.threads},
-              {"count", row.shape.count},
-              {"median_us", row.failed ? Json() : Json(row.median_us)},
-              {"gops", row.failed ? Json() : Json(row.gops)},
-              {"peak_gops", json_number(row.peak_gops)},
-              {"peak_pct", json_number(peak_percent(row))},
-              {"peer", nullptr},
-              {"ratio", nullptr}};
-    if (row.peer) {
-      j["peer"] = {{"name", info.peer},
-                   {"implementation", row.peer->implementation},
-                   {"median_us", row.peer->median_us}};
-      j["ratio"] = row.peer->ratio;
-    }
-    j["correct"] = !row.failed;
-    j["notes"] = row.notes;
-    if (explain) j["explain"] = row.explain;
-    list.push_back(std::move(j));
-  }
-  const Summary s = summarize(rows);
+  Json list = Json::array(), totals = Json::array();
+  for (const BenchRow& row : rows) list.push_back(row_json(info, row, explain));
+  for (const Totals& t : totals_of(rows)) totals.push_back(totals_json(t));
+  const Totals sum = sum_of(rows);
   return {{"machine", info.machine},
           {"rows", std::move(list)},
+          {"totals", std::move(totals)},
           {"summary",
-           {{"geomean_ratio", json_number(s.geomean_ratio)},
-            {"total_us", s.total_us},
-            {"peer_total_us", json_number(s.peer_total_us)}}}};
-}
-
-std::string creation_table(const RunInfo& info, const std::vector<CreationRow>& rows) {
-  const bool peer = !info.peer.empty();
-  Table table;
-  table.column("name", Align::kLeft);
-  table.column("problem", Align::kLeft);
-  table.column("kernel", Align::kLeft);
-  table.column("first us", Align::kRight);
-  table.column("again us", Align::kRight);
-  if (peer) {
-    table.column("peer first us", Align::kRight);
-    table.column("peer again us", Align::kRight);
-  }
-  for (const CreationRow& row : rows) {
-    std::vector<std::string> cells = {row.shape.name, problem_text(row.shape),
-                                      short_kernel(row.kernel), us_text(row.first_us),
-                                      us_text(row.again_us)};
-    if (peer) {
-      cells.push_back(us_text(row.peer_first_us));
-      cells.push_back(us_text(row.peer_again_us));
-    }
-    table.row(std::move(cells));
-    for (const std::string& note : row.notes) table.note(note);
-  }
-  return headline(info) + table.text();
-}
-
-std::string creation_csv(const std::vector<CreationRow>& rows) {
-  Table table;
-  for (const char* title : {"name", "problem", "kernel", "first_us", "again_us", "peer_first_us",
-                            "peer_again_us", "note"})
-    table.column(title, Align::kLeft);
-  for (const CreationRow& row : rows)
-    table.row({row.shape.name, problem_text(row.shape), row.kernel, csv_text(row.first_us),
-               csv_text(row.again_us), csv_text(row.peer_first_us), csv_text(row.peer_again_us),
-               joined(row.notes, "; ")});
-  return table.csv();
-}
-
-Json creation_json(const RunInfo& info, const std::vector<CreationRow>& rows) {
-  Json list = Json::array();
-  for (const CreationRow& row : rows) {
-    Json j = {{"name", row.shape.name},   {"problem", problem_text(row.shape)},
-              {"kernel", row.kernel},     {"first_us", row.first_us},
-              {"again_us", row.again_us}, {"peer", nullptr},
-              {"notes", row.notes}};
-    if (row.peer_first_us)
-      j["peer"] = {
-          {"name", info.peer}, {"first_us", *row.peer_first_us}, {"again_us", *row.peer_again_us}};
-    list.push_back(std::move(j));
-  }
-  return {{"machine", info.machine}, {"creation", std::move(list)}};
+           {{"geomean_ratio", json_number(sum.geomean_ratio())},
+            {"total_us", sum.us},
+            {"peer_total_us", json_number(sum.peer_us)}}}};
 }
 
 }  // namespace
@@ -271,16 +271,6 @@ std::string bench_report(const RunInfo& info, const std::vector<BenchRow>& rows,
     case Format::kTable: return bench_table(info, rows, explain);
     case Format::kJson: return bench_json(info, rows, explain).dump(2) + '\n';
     case Format::kCsv: return bench_csv(info, rows);
-  }
-  return {};
-}
-
-std::string creation_report(const RunInfo& info, const std::vector<CreationRow>& rows,
-                            Format format) {
-  switch (format) {
-    case Format::kTable: return creation_table(info, rows);
-    case Format::kJson: return creation_json(info, rows).dump(2) + '\n';
-    case Format::kCsv: return creation_csv(rows);
   }
   return {};
 }

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "perf/options.h"
-#include "perf/problem_file.h"
+#include "perf/problem.h"
 
 namespace oct::perf {
 
@@ -21,23 +21,23 @@ struct RunInfo {
 };
 
 struct BenchRow {
-  GemmShape shape;
-  Json explain;  // oct_qgemm_explain; names the kernel and its ISA
+  Problem problem;
+  Json explain;  // the library's; names the kernel and its ISA
   int threads = 1;
 
   bool failed = false;  // ours is wrong: nothing was timed
   double median_us = 0, gops = 0;
   std::optional<double> peak_gops;  // of all threads
-  struct PeerTime {
+  struct Other {
     std::string implementation;
     double median_us = 0, ratio = 0;  // ratio: its time / ours
   };
-  std::optional<PeerTime> peer;
+  std::optional<Other> peer, peer_f32, one_thread;  // the last: ours, if there are several threads
   std::vector<std::string> notes;
 };
 
 struct CreationRow {
-  GemmShape shape;
+  Problem problem;
   std::string kernel;
   double first_us = 0, again_us = 0;  // with code generation, and with the code at hand
   std::optional<double> peer_first_us, peer_again_us;
