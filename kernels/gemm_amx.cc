@@ -45,7 +45,7 @@ using Xbyak::Reg64;
 using Xbyak::Tmm;
 using Xbyak::Xmm;
 
-constexpr int kMaxRowsPerStep = 8;  // more only lengthen the loop's code
+constexpr int kMaxRowsPerStep = 16;
 
 constexpr int tiles_of(int n, int size) { return (n + size - 1) / size; }
 
@@ -78,8 +78,8 @@ class AmxEmitter {
   AmxEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
       : as(as), spec(spec), signed_a(row.flags & kRowSignedA), map(m, spec.n),
         words(make_words(as, Isa::kAvx512Vnni, kTileLanes, Dot::kVnni)), w(*words),
-        operands(as, w, spec.epilogue.post, spec.n, {rArgs, offsetof(GemmArgs, post), kLocals * 8},
-                 rOperand) {
+        operands(as, w, spec.epilogue.post, spec.n,
+                 {rArgs, offsetof(GemmArgs, post), kLocals * 8 + kReturnAddress}, rOperand) {
     for (int j = 0; j < map.columns; ++j)
       acc.push_back(w.reg(roles.emplace_back(pool.take()).index()));
   }
@@ -102,9 +102,14 @@ class AmxEmitter {
     as.add(as.rsp, kLocals * 8);
     operands.pop();
     as.leave();
+    as.L(row);
+    finish_row();
+    as.ret();
   }
 
  private:
+  static constexpr int kReturnAddress = 8;
+
   // What is kept on the stack: the current tile's first row of A, tiles to go, where the sums in
   // the scratch end, and where the second, third and fourth tile of rows of A begin.
   enum Local { kTile, kTiles, kSumsEnd, kRows16, kRows32, kRows48, kLocals };
@@ -251,7 +256,7 @@ class AmxEmitter {
     Xbyak::Label none;
     as.cmp(rSums, local(kSumsEnd));
     as.jae(none);
-    finish_row();
+    as.call(row);
     as.L(none);
   }
 
@@ -260,13 +265,14 @@ class AmxEmitter {
     as.cmp(rSums, local(kSumsEnd));
     as.jae(done);
     as.L(next);
-    finish_row();
+    as.call(row);
     as.cmp(rSums, local(kSumsEnd));
     as.jb(next);
     as.L(done);
   }
 
-  // The epilogue of the row of sums at rSums.
+  // The epilogue of the row of sums at rSums; a function of its own, since a chain of
+  // post-operations may be long.
   void finish_row() {
     for (int j = 0; j < map.columns; ++j) as.vmovups(acc[j], as.ptr[rSums + j * kTileRowBytes]);
     emit_epilogue_row(
@@ -299,6 +305,7 @@ class AmxEmitter {
   std::vector<RegisterPool::Role> roles;
   std::vector<Xmm> acc;
   RowOperands operands;
+  Xbyak::Label row;  // the function finish_row()
 };
 
 }  // namespace
