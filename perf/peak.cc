@@ -5,6 +5,8 @@
 #include <chrono>
 #include <string>
 
+#include "jit/tiles.h"
+
 namespace oct::perf {
 namespace {
 
@@ -66,6 +68,37 @@ std::shared_ptr<const Code> generate(Isa isa, bool vnni) {
                                 std::string("peak_") + isa_name(isa));
 }
 
+// Six tiles hide a product's latency of 52 cycles at one in 16; the last two are the operands.
+// Tiles are switched on for the loop only.
+constexpr int kSumTiles = kTileCount - 2;
+constexpr double kTileProduct = 2.0 * kTileRows * kTileLanes * kTileRowBytes;
+
+class AmxPeakCode : public Xbyak::CodeGenerator {
+ public:
+  AmxPeakCode() : Xbyak::CodeGenerator(Xbyak::DEFAULT_MAX_CODE_SIZE, Xbyak::DontSetProtectRWE) {
+    Xbyak::Label again, configuration;
+    ldtilecfg(ptr[rip + configuration]);
+    for (int t = 0; t < kTileCount; ++t) tilezero(Xbyak::Tmm(t));
+    L(again);
+    for (int i = 0; i < kRepeats * kSumTiles; ++i)
+      tdpbusd(Xbyak::Tmm(i % kSumTiles), Xbyak::Tmm(kSumTiles), Xbyak::Tmm(kSumTiles + 1));
+    dec(rdi);
+    jnz(again, T_NEAR);
+    tilerelease();
+    ret();
+    align(64);
+    L(configuration);
+    TileConfig config;
+    for (int t = 0; t < kTileCount; ++t) config.set(t, kTileRows, kTileRowBytes);
+    db(reinterpret_cast<const uint8_t*>(&config), sizeof config);
+  }
+};
+
+std::shared_ptr<const Code> generate_amx() {
+  AmxPeakCode code;
+  return std::make_shared<Code>(code.getCode(), code.getSize(), std::vector<size_t>{0}, "peak_amx");
+}
+
 }  // namespace
 
 std::unique_ptr<PeakLoop> PeakLoop::create(Isa isa) {
@@ -81,8 +114,11 @@ std::unique_ptr<PeakLoop> PeakLoop::create(Isa isa) {
       code = generate<Xbyak::Zmm>(isa, isa == Isa::kAvx512Vnni);
       operations = 2 * ymm_operations;
       break;
-    case Isa::kNone:
-    case Isa::kAmx: return nullptr;
+    case Isa::kAmx:
+      code = generate_amx();
+      operations = kTileProduct * kRepeats * kSumTiles;
+      break;
+    case Isa::kNone: return nullptr;
   }
   return std::unique_ptr<PeakLoop>(new PeakLoop(std::move(code), operations));
 }
