@@ -40,14 +40,12 @@ std::string reason_against(const KernelRow& row, const oct_qconv& plan, const Us
   return "";
 }
 
-// A gathered position takes four loads, eight shuffles and four stores; an epilogue five
-// instructions a vector of sums, of which there are four, and three packs.
+// The epilogue takes five instructions a vector of sums, and three packs for four of them.
 double cycles_per_pixel(const KernelRow& row, const ConvShape& shape) {
-  constexpr double kGather = 16, kEpilogue = 4 * 5 + 3;
+  constexpr double kEpilogue = 5 + 3 / 4.0;
   const DepthwiseCost cost = Depthwise::cost(row, depthwise_shape(shape));
-  const double blocks = static_cast<double>((shape.in_channels + row.nr - 1) / row.nr);
   const CorePorts ports = core_ports(cpu_facts(), row);
-  return blocks * (cost.dots + cost.gathers * kGather + kEpilogue) / ports.vectors;
+  return (cost.dots + cost.gather + cost.sums * kEpilogue) / ports.vectors;
 }
 
 }  // namespace

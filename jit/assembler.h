@@ -5,6 +5,7 @@
 // constants share one pool behind the last of them.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -97,6 +98,7 @@ class RegisterPool {
   };
 
   Role take();
+  int available() const { return std::popcount(free_); }
 
  private:
   uint32_t free_;

@@ -57,6 +57,7 @@ std::string cache_key(const KernelRow& row, const DepthwiseShape& shape, const D
 }  // namespace
 
 bool Depthwise::fits(const KernelRow& row, const DepthwiseShape& shape) {
+  if (depthwise_window_fits(row, shape.vertical, shape.horizontal)) return true;
   int64_t bytes = 0;
   for (int outputs = 1; outputs <= kMaxOutputRows; ++outputs) {
     const DepthwiseTaps taps = taps_for(row, shape, outputs);
@@ -88,22 +89,36 @@ bool Depthwise::pairs_safe(const KernelRow& row, const DepthwiseShape& shape,
 }
 
 DepthwiseCost Depthwise::cost(const KernelRow& row, const DepthwiseShape& shape) {
+  constexpr double kInterleave = 4 + 8, kStores = 4;
+  const bool window = depthwise_window_fits(row, shape.vertical, shape.horizontal);
   const DepthwiseTaps taps = taps_for(row, shape, kMaxOutputRows);
   const DotCost dot = depthwise_dot_cost(row);
+  // Narrow blocks put several pixels into a vector, but a strip is gathered pixel by pixel.
+  const int64_t whole = shape.channels / row.nr, rest = shape.channels % row.nr;
+  const double part =
+      rest ? depthwise_width(row, static_cast<int>(rest)) / static_cast<double>(row.nr) : 0;
+  const double vectors = static_cast<double>(whole) + part;
+  const double positions = window ? vectors : static_cast<double>(whole + (rest > 0));
   const auto per_row = [](double x) { return x / kMaxOutputRows; };
-  return {per_row(taps.dot_count() * kQuarters * dot.dot),
-          per_row(static_cast<double>(taps.dots.size()) * kQuarters * dot.load),
-          per_row(static_cast<double>(taps.streams.size()))};
+  return {vectors * per_row(taps.dot_count() * kQuarters * dot.dot),
+          vectors * per_row(static_cast<double>(taps.dots.size()) * kQuarters * dot.load),
+          positions * per_row(static_cast<double>(taps.streams.size())) *
+              (kInterleave + (window ? 0 : kStores)),
+          vectors * kQuarters};
 }
 
 Depthwise::Depthwise(CodeCache& cache, const KernelRow& row, const DepthwiseDesc& desc)
     : row_(row), shape_(desc.shape), a_zero_point_(desc.a_zero_point), a_shift_(desc.a_shift),
-      element_bytes_(dtype_bytes(desc.epilogue.c_type)), params_(*desc.params) {
+      element_bytes_(dtype_bytes(desc.epilogue.c_type)),
+      window_(depthwise_window_fits(row, shape_.vertical, shape_.horizontal)),
+      params_(*desc.params) {
   assert(fits(row, shape_));
-  for (int i = 0; i < kMaxOutputRows; ++i) taps_[i] = taps_for(row, shape_, i + 1);
-  positions_ = INT64_MAX;
-  for (const DepthwiseTaps& taps : taps_)
-    positions_ = std::min(positions_, strip_positions(widest(row, shape_.channels), taps));
+  for (int i = 0; i < kMaxOutputRows; ++i)
+    taps_[i] = window_ ? depthwise_window_taps(i + 1, shape_.vertical.stride)
+                       : taps_for(row, shape_, i + 1);
+  if (!window_)
+    positions_ = std::min(strip_positions(widest(row, shape_.channels), taps_[0]),
+                          strip_positions(widest(row, shape_.channels), taps_[1]));
   const int64_t whole = shape_.channels / row.nr;
   const int rest = static_cast<int>(shape_.channels % row.nr);
   if (whole > 0) add_form(cache, row.nr, desc.epilogue);
@@ -119,22 +134,41 @@ void Depthwise::add_form(CodeCache& cache, int n, const EpilogueSpec& epilogue) 
   Form f{};
   f.n = n;
   f.width = depthwise_width(row_, n);
-  f.plane_bytes = plane_bytes_for(positions_, f.width);
+  f.plane_bytes = window_ ? 0 : plane_bytes_for(positions_, f.width);
   f.strip = scratch_bytes_;
   size_t streams = 0;
   for (int i = 0; i < kMaxOutputRows; ++i) {
     const DepthwiseSpec spec{n, f.plane_bytes, a_shift_ != 0, i + 1, epilogue};
-    f.code[i] = cache.get(cache_key(row_, shape_, spec), [&] {
-      Assembler as;
-      emit_depthwise(as, row_, spec, taps_[i]);
-      return as.finish(row_.name);
-    });
-    f.run[i] = reinterpret_cast<DepthwiseFn>(f.code[i]->entry(0));
-    f.runs[i] = tap_runs(row_, spec, taps_[i]);
+    f.runs[i] = window_ ? std::vector<TapRun>{{0, shape_.horizontal.kernel}}
+                        : tap_runs(row_, spec, taps_[i]);
     streams = std::max(streams, taps_[i].streams.size());
+    emit(cache, spec, &f);
   }
-  scratch_bytes_ += static_cast<size_t>(strip_bytes(streams, f.plane_bytes));
+  if (!window_) scratch_bytes_ += static_cast<size_t>(strip_bytes(streams, f.plane_bytes));
   forms_.push_back(std::move(f));
+}
+
+void Depthwise::emit(CodeCache& cache, const DepthwiseSpec& spec, Form* f) const {
+  const int variant = spec.outputs - 1, stride = shape_.vertical.stride;
+  if (window_) {
+    f->window_rows = depthwise_window_rows(row_, spec);
+    // With several pairs of rows to a vector there is no code for single ones.
+    if (spec.outputs < kMaxOutputRows && f->window_rows > spec.outputs) return;
+    f->window_inputs[variant] = depthwise_window_inputs(row_, spec, stride);
+  }
+  f->code[variant] = cache.get(cache_key(row_, shape_, spec), [&] {
+    Assembler as;
+    if (window_)
+      emit_depthwise_window(as, row_, spec, stride);
+    else
+      emit_depthwise(as, row_, spec, taps_[variant]);
+    return as.finish(row_.name);
+  });
+  void* const entry = const_cast<void*>(f->code[variant]->entry(0));
+  if (window_)
+    f->window[variant] = reinterpret_cast<DepthwiseWindowFn>(entry);
+  else
+    f->run[variant] = reinterpret_cast<DepthwiseFn>(entry);
 }
 
 }  // namespace oct

@@ -22,6 +22,9 @@
 // Padding is data: positions outside of the image hold the zero point, and sources outside of it
 // are read from a vector of zero points with a step of zero. Nothing outside of A is read.
 //
+// 3x3 kernels on ISAs with 32 vector registers and vpdpbusd need no strip: they keep the columns
+// under the kernel in registers (kernels/depthwise_window.h).
+//
 // Packed weights of a block: for each run of dots, quarter, dot and output row that uses it, the
 // vectors of a dot; once for pairs of output rows, once for the odd last row.
 #pragma once
@@ -31,7 +34,7 @@
 #include <vector>
 
 #include "jit/code_cache.h"
-#include "kernels/depthwise_vector.h"
+#include "kernels/depthwise_window.h"
 #include "kernels/index_range.h"
 
 namespace oct {
@@ -70,11 +73,12 @@ struct DepthwiseImage {
   int64_t c_row_bytes, c_pixel_bytes;
 };
 
-// What nr channels of an output pixel cost, but for its epilogue: the cost model's view.
+// What an output pixel costs, all channels of it: the cost model's view. Instructions on vectors.
 struct DepthwiseCost {
-  double dots;     // instructions of dots, on whole vectors
-  double loads;    // vectors of the strip loaded, and split if need be
-  double gathers;  // positions gathered: four loads, eight shuffles and four stores each
+  double dots;
+  double loads;   // of the strip, and splits if need be
+  double gather;  // loads, shuffles and stores
+  double sums;    // vectors of sums, each of which goes through the epilogue
 };
 
 // Immutable once made: any number of threads run it at once, each with scratch of its own.
@@ -110,6 +114,9 @@ class Depthwise {
     int64_t plane_bytes;
     std::shared_ptr<const Code> code[kMaxOutputRows];
     DepthwiseFn run[kMaxOutputRows];
+    DepthwiseWindowFn window[kMaxOutputRows];  // instead, with window_
+    int64_t window_rows;                       // output rows of a call, at most
+    int window_inputs[kMaxOutputRows];         // input rows of a call
     std::vector<TapRun> runs[kMaxOutputRows];
     size_t strip;  // offset in the scratch
   };
@@ -124,17 +131,22 @@ class Depthwise {
   struct Chunk;
 
   void add_form(CodeCache& cache, int n, const EpilogueSpec& epilogue);
+  void emit(CodeCache& cache, const DepthwiseSpec& spec, Form* f) const;
   void fill_padding(const Chunk& chunk, const Form& form, uint8_t* strip) const;
   void run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_t y, IndexRange blocks,
                 uint8_t* strips) const;
+  void run_window(const DepthwiseImage& image, IndexRange rows, IndexRange blocks) const;
+  void run_window_rows(const DepthwiseImage& image, IndexRange rows, const Form& form,
+                       IndexRange blocks) const;
   const uint8_t* packed(size_t offset) const { return packed_[0].bytes + offset; }
 
   const KernelRow& row_;
   const DepthwiseShape shape_;
   const uint8_t a_zero_point_, a_shift_;
   const size_t element_bytes_;          // of C
+  const bool window_;                   // kernels/depthwise_window.h; otherwise the strip
   DepthwiseTaps taps_[kMaxOutputRows];  // [output rows - 1]
-  int64_t positions_;                   // of a plane
+  int64_t positions_ = 0;               // of a plane
   std::vector<Form> forms_;
   std::vector<Block> blocks_;
   std::vector<Line> packed_;

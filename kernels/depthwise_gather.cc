@@ -58,7 +58,12 @@ void DepthwiseGather::stream() {
       if (spec.a_shift) as.vpaddb(v(i), v(i), shift());
       as.add(rSource[i], rStep[i]);
     }
-    interleave();
+    const Xmm sources[kSources] = {v(0), v(1), v(2), v(3)}, t[] = {temporary(0), temporary(1)};
+    interleave_sources(as, sources, t, v(3));
+    store(0, v(1));
+    store(1, t[0]);
+    store(2, v(3));
+    store(3, v(0));
     as.add(rTo, width);
   });
 }
@@ -96,20 +101,16 @@ void DepthwiseGather::store(int q, const Xmm& from) {
   as.vmovups(as.ptr[rTo + static_cast<size_t>(q * spec.plane_bytes)], from);
 }
 
-void DepthwiseGather::interleave() {
-  const Xmm low01 = temporary(0), low23 = temporary(1), high01 = v(0), high23 = v(2);
-  as.vpunpcklbw(low01, v(0), v(1));
-  as.vpunpckhbw(high01, v(0), v(1));
-  as.vpunpcklbw(low23, v(2), v(3));
-  as.vpunpckhbw(high23, v(2), v(3));
-  as.vpunpcklwd(v(1), low01, low23);
+void interleave_sources(Assembler& as, const Xmm* v, const Xmm* t, const Xmm& last) {
+  const Xmm &low01 = t[0], &low23 = t[1], &high01 = v[0], &high23 = v[2];
+  as.vpunpcklbw(low01, v[0], v[1]);
+  as.vpunpckhbw(high01, v[0], v[1]);
+  as.vpunpcklbw(low23, v[2], last);
+  as.vpunpckhbw(high23, v[2], last);
+  as.vpunpcklwd(v[1], low01, low23);
   as.vpunpckhwd(low01, low01, low23);
-  as.vpunpcklwd(v(3), high01, high23);
+  as.vpunpcklwd(v[3], high01, high23);
   as.vpunpckhwd(high01, high01, high23);
-  store(0, v(1));
-  store(1, low01);
-  store(2, v(3));
-  store(3, high01);
 }
 
 }  // namespace oct

@@ -18,6 +18,11 @@
 
 namespace oct {
 
+// Interleaves the bytes of four sources: v[0] to v[2] and `last`, which is v[3] or another of them.
+// Planes 0 to 3 end up in v[1], t[0], v[3] and v[0]; all of v and t are lost.
+void interleave_sources(Assembler& as, const Xbyak::Xmm* v, const Xbyak::Xmm* t,
+                        const Xbyak::Xmm& last);
+
 class DepthwiseGather {
  public:
   DepthwiseGather(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec);
@@ -37,7 +42,6 @@ class DepthwiseGather {
   void stream();
   void load_channels(const Xbyak::Xmm& to, const Xbyak::Reg64& from);
   void load_pieces(const Xbyak::Xmm& to, const Xbyak::Reg64& from);
-  void interleave();
   void store(int q, const Xbyak::Xmm& from);
 
   const Xbyak::Reg64 rStream{Xbyak::Operand::RBP}, rEnd{Xbyak::Operand::RBX},

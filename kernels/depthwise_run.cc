@@ -99,6 +99,7 @@ void Depthwise::fill_padding(const Chunk& chunk, const Form& form, uint8_t* stri
 
 void Depthwise::run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
                     void* scratch) const {
+  if (window_) return run_window(image, rows, blocks);
   uint8_t* const strips = static_cast<uint8_t*>(scratch);
   const int64_t pairs_end = rows.begin + (rows.end - rows.begin) / kMaxOutputRows * kMaxOutputRows;
   for (int outputs = kMaxOutputRows; outputs >= 1; --outputs) {
@@ -143,11 +144,11 @@ void Depthwise::run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_
   args.streams = streams;
   args.streams_end = streams + chunk.pieces;
   args.a_shift = a_shift_ * 0x01010101u;
-  args.epilogue = &params_;
-  args.c = image.c + y * image.c_row_bytes + chunk.x * image.c_pixel_bytes +
-           first_channel * static_cast<int64_t>(element_bytes_);
-  args.c_row_bytes = image.c_row_bytes;
-  args.c_pixel_bytes = image.c_pixel_bytes;
+  args.outputs.epilogue = &params_;
+  args.outputs.c = image.c + y * image.c_row_bytes + chunk.x * image.c_pixel_bytes +
+                   first_channel * static_cast<int64_t>(element_bytes_);
+  args.outputs.c_row_bytes = image.c_row_bytes;
+  args.outputs.c_pixel_bytes = args.outputs.place_bytes = image.c_pixel_bytes;
   args.pixels = chunk.pixels;
   const Form* form = nullptr;
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
@@ -162,11 +163,11 @@ void Depthwise::run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_
     }
     args.weights = packed(block.weights[variant]);
     args.init = reinterpret_cast<const int32_t*>(packed(block.init));
-    args.mult = reinterpret_cast<const float*>(packed(block.mult));
-    args.bias = reinterpret_cast<const float*>(packed(block.bias));
+    args.outputs.mult = reinterpret_cast<const float*>(packed(block.mult));
+    args.outputs.bias = reinterpret_cast<const float*>(packed(block.bias));
     form->run[variant](&args);
     // All blocks but the last have nr channels.
-    args.c += row_.nr * static_cast<int64_t>(element_bytes_);
+    args.outputs.c += row_.nr * static_cast<int64_t>(element_bytes_);
     for (int i = 0; i < chunk.pieces; ++i)
       for (int j = 0; j < kSources; ++j)
         if (streams[i].step_bytes[j] != 0) streams[i].sources[j] += row_.nr;

@@ -17,15 +17,15 @@ DepthwiseStore::DepthwiseStore(Assembler& as, const KernelRow& row, const Depthw
     : as(as), row(row), spec(spec), w(words), pool(pool), width(depthwise_width(row, spec.n)),
       pixels(row.nr / width), bytes_out(is_int8(spec.epilogue.c_type)) {}
 
-void DepthwiseStore::load_args(const Reg64& args) {
-  const auto arg = [&](size_t offset) { return as.ptr[args + offset]; };
+void DepthwiseStore::load_args(const Reg64& args, size_t offset) {
+  const auto arg = [&](size_t field) { return as.ptr[args + (offset + field)]; };
   if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
     w.announce_partial(bytes);
-  as.mov(rPixel, arg(offsetof(DepthwiseArgs, c_pixel_bytes)));
-  as.lea(rPixel3, as.ptr[rPixel + rPixel * 2]);
-  as.mov(rMult, arg(offsetof(DepthwiseArgs, mult)));
-  as.mov(rBias, arg(offsetof(DepthwiseArgs, bias)));
-  as.mov(rParams, arg(offsetof(DepthwiseArgs, epilogue)));
+  as.mov(rPlace, arg(offsetof(DepthwiseOutputs, place_bytes)));
+  as.lea(rPlace3, as.ptr[rPlace + rPlace * 2]);
+  as.mov(rMult, arg(offsetof(DepthwiseOutputs, mult)));
+  as.mov(rBias, arg(offsetof(DepthwiseOutputs, bias)));
+  as.mov(rParams, arg(offsetof(DepthwiseOutputs, epilogue)));
 }
 
 void DepthwiseStore::begin_step() {
@@ -49,7 +49,7 @@ void DepthwiseStore::vector(const Quarters& sums, const Reg64& c, const Reg64* c
                              rBias,  rParams, mult.empty() ? nullptr : mult.data()};
   emit_epilogue_values(as, epilogue, sums.data(), kDepthwiseQuarters);
   for (int p = 0; p < pixels; ++p) {
-    if (count && p > 0) {
+    if (count) {
       as.cmp(*count, p);
       as.jle(end);
     }
@@ -58,14 +58,14 @@ void DepthwiseStore::vector(const Quarters& sums, const Reg64& c, const Reg64* c
   as.L(end);
 }
 
-void DepthwiseStore::next_vector(const Reg64& c) { as.lea(c, as.ptr[c + rPixel * pixels]); }
+void DepthwiseStore::next_vector(const Reg64& c) { as.lea(c, as.ptr[c + rPlace * pixels]); }
 
 Address DepthwiseStore::pixel(const Reg64& c, int p, int offset) const {
   switch (p) {
     case 0: return as.ptr[c + offset];
-    case 1: return as.ptr[c + rPixel + offset];
-    case 2: return as.ptr[c + rPixel * 2 + offset];
-    default: return as.ptr[c + rPixel3 + offset];
+    case 1: return as.ptr[c + rPlace + offset];
+    case 2: return as.ptr[c + rPlace * 2 + offset];
+    default: return as.ptr[c + rPlace3 + offset];
   }
 }
 

@@ -19,9 +19,9 @@ class DepthwiseStore {
   DepthwiseStore(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, Words& words,
                  RegisterPool& pool);
 
-  // Once per function: general registers with DepthwiseArgs, the mask of a partial store (clobbers
-  // rax), and which registers this class uses throughout.
-  void load_args(const Xbyak::Reg64& args);
+  // Once per function: general registers from the DepthwiseOutputs at args + offset, the mask of a
+  // partial store (clobbers rax), and which registers this class uses throughout.
+  void load_args(const Xbyak::Reg64& args, size_t offset);
   static constexpr uint32_t kUsed = 1u << Xbyak::Operand::RBX | 1u << Xbyak::Operand::R13 |
                                     1u << Xbyak::Operand::R14 | 1u << Xbyak::Operand::R15;
 
@@ -29,7 +29,8 @@ class DepthwiseStore {
   void begin_step();
   void end_step();
 
-  // The epilogue of one vector of pixels, stored at c. With `count`, only so many of them.
+  // The epilogue of one vector of pixels, stored at c. With `count`, only so many of them (which
+  // may be none).
   void vector(const Quarters& sums, const Xbyak::Reg64& c, const Xbyak::Reg64* count);
   // c moves on by a vector of pixels.
   void next_vector(const Xbyak::Reg64& c);
@@ -41,7 +42,7 @@ class DepthwiseStore {
   void extract_pixel(const Xbyak::Xmm& t, const Xbyak::Xmm& v, int p);
   void memory_order(const Quarters& v);
 
-  const Xbyak::Reg64 rPixel{Xbyak::Operand::R11}, rPixel3{Xbyak::Operand::RBX},
+  const Xbyak::Reg64 rPlace{Xbyak::Operand::R11}, rPlace3{Xbyak::Operand::RBX},
       rMult{Xbyak::Operand::R13}, rBias{Xbyak::Operand::R14}, rParams{Xbyak::Operand::R15};
 
   Assembler& as;

@@ -99,12 +99,13 @@ class DepthwiseEmitter {
   Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
 
   void load_args() {
-    store.load_args(rArgs);
+    store.load_args(rArgs, offsetof(DepthwiseArgs, outputs));
     if (w.shape.constant) as.vmovups(w.reg(constant), as.constant({w.shape.constant}));
     as.mov(rStrip, arg(offsetof(DepthwiseArgs, strip)));
-    as.mov(rC[0], arg(offsetof(DepthwiseArgs, c)));
+    as.mov(rC[0], arg(offsetof(DepthwiseArgs, outputs) + offsetof(DepthwiseOutputs, c)));
     if (spec.outputs > 1) {
-      as.mov(rC[1], arg(offsetof(DepthwiseArgs, c_row_bytes)));
+      as.mov(rC[1],
+             arg(offsetof(DepthwiseArgs, outputs) + offsetof(DepthwiseOutputs, c_row_bytes)));
       as.add(rC[1], rC[0]);
     }
     as.mov(rPixels, arg(offsetof(DepthwiseArgs, pixels)));

@@ -45,6 +45,16 @@ struct DepthwiseStream {
   int64_t positions;                 // >= 1
 };
 
+// Where outputs go, and what the epilogue needs.
+struct DepthwiseOutputs {
+  const float* mult;  // lanes' order for 8-bit outputs, memory order for others
+  const float* bias;  // likewise; only with bias_f32
+  const EpilogueParams* epilogue;
+  uint8_t* c;  // first output row, first pixel, first channel of the block
+  int64_t c_row_bytes, c_pixel_bytes;
+  int64_t place_bytes;  // between the pixels that share a vector of sums
+};
+
 // One call: `pixels` pixels of each output row.
 struct DepthwiseArgs {
   const DepthwiseStream *streams, *streams_end;  // any number
@@ -52,12 +62,8 @@ struct DepthwiseArgs {
   const uint8_t* strip;                          // the first position of the first plane
   const void* weights;                           // packed: kernels/depthwise.h
   const int32_t* init;                           // where sums start; in the lanes' order
-  const float* mult;  // lanes' order for 8-bit outputs, memory order for others
-  const float* bias;  // likewise; only with bias_f32
-  const EpilogueParams* epilogue;
-  uint8_t* c;  // first output row, first pixel, first channel of the block
-  int64_t c_row_bytes, c_pixel_bytes;
-  int64_t pixels;  // >= 1
+  DepthwiseOutputs outputs;                      // place_bytes: c_pixel_bytes
+  int64_t pixels;                                // >= 1
 };
 
 using DepthwiseFn = void (*)(const DepthwiseArgs*);

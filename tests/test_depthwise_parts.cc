@@ -1,7 +1,7 @@
 // The parts of depthwise kernels: how taps are packed, the proof of safe pairs, and the ABI.
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <memory>
 #include <set>
 #include <vector>
 
@@ -71,42 +71,77 @@ TEST(DepthwiseTaps, PairsAreProvenSafe) {
   }
 }
 
+// Memory for what generated code reads and writes.
+struct CodeMemory {
+  alignas(64) uint8_t bytes[1 << 16];
+  EpilogueParams params;
+
+  DepthwiseOutputs outputs() {
+    const auto* mult = reinterpret_cast<const float*>(bytes + 32768);
+    return {mult, mult, &params, bytes + 40960, 1024, 256, 2048};
+  }
+};
+
+// Code emitted by `emit`, called with `args`, for every output type and some block widths.
+template <class Emit, class Args>
+void expect_abi(const KernelRow& row, Emit emit, Args args) {
+  for (const OutputCase& output : all_output_cases(Chains::kWithoutTensors))
+    for (int n : {3, 16, row.nr}) {
+      DepthwiseSpec spec{n, 1024, true, kMaxOutputRows, {}};
+      spec.epilogue.c_type = output.c_type;
+      spec.epilogue.bias_f32 = output.bias == DType::kF32;
+      Assembler as;
+      emit(as, spec);
+      const auto code = as.finish("abi");
+      auto lost = args;
+      EXPECT_EQ(checked_call(reinterpret_cast<CheckedFn>(code->entry(0)), &lost), "")
+          << row.name << " n " << n << " C " << dtype_name(output.c_type);
+    }
+}
+
 TEST(DepthwiseCode, FollowsTheAbi) {
+  const auto memory = std::make_unique<CodeMemory>();
+  uint8_t* const bytes = memory->bytes;
+  const DepthwiseStream stream{{bytes, bytes, bytes, bytes}, {64, 64, 64, 64}, bytes + 4096, 7};
+  DepthwiseArgs args{};
+  args.streams = &stream;
+  args.streams_end = &stream + 1;
+  args.strip = bytes + 4096;
+  args.weights = bytes + 16384;
+  args.init = reinterpret_cast<const int32_t*>(bytes + 32768);
+  args.outputs = memory->outputs();
+  args.pixels = 5;
+  const DepthwiseTaps taps = pack_taps(kMaxOutputRows, {3, 1, 1}, {3, 1, 1}, {1, 1});
   for (const KernelRow& row : kernels_of("depthwise")) {
     if (!cpu_facts().runs[static_cast<size_t>(row.isa)]) continue;
-    for (const OutputCase& output : all_output_cases(Chains::kWithoutTensors))
-      for (int n : {3, 16, row.nr}) {
-        const int outputs = n % kMaxOutputRows + 1;
-        DepthwiseSpec spec{n, 1024, true, outputs, {}};
-        spec.epilogue.c_type = output.c_type;
-        spec.epilogue.bias_f32 = output.bias == DType::kF32;
-        const DepthwiseTaps taps = pack_taps(outputs, {3, 1, 1}, {3, 1, 1}, {1, 1});
-        Assembler as;
-        emit_depthwise(as, row, spec, taps);
-        const auto code = as.finish("abi");
-
-        alignas(64) static uint8_t memory[1 << 16];
-        alignas(64) static EpilogueParams params;
-        std::memset(&params, 0, sizeof params);
-        std::memset(memory, 0, sizeof memory);
-        const DepthwiseStream stream{
-            {memory, memory, memory, memory}, {64, 64, 64, 64}, memory + 4096, 7};
-        DepthwiseArgs args{};
-        args.streams = &stream;
-        args.streams_end = &stream + 1;
-        args.strip = memory + 4096;
-        args.weights = memory + 16384;
-        args.init = reinterpret_cast<const int32_t*>(memory + 32768);
-        args.mult = args.bias = reinterpret_cast<const float*>(memory + 32768);
-        args.epilogue = &params;
-        args.c = memory + 40960;
-        args.c_row_bytes = 4096;
-        args.c_pixel_bytes = 256;
-        args.pixels = 5;
-        EXPECT_EQ(checked_call(reinterpret_cast<CheckedFn>(code->entry(0)), &args), "")
-            << row.name << " n " << n << " C " << dtype_name(output.c_type);
-      }
+    expect_abi(
+        row, [&](Assembler& as, const DepthwiseSpec& spec) { emit_depthwise(as, row, spec, taps); },
+        args);
   }
+}
+
+TEST(DepthwiseCode, WindowFollowsTheAbi) {
+  const auto memory = std::make_unique<CodeMemory>();
+  DepthwiseWindowArgs args{};
+  for (const uint8_t*& p : args.rows) p = memory->bytes;
+  args.column = -1;
+  args.width = 5;
+  args.weights = memory->bytes + 16384;
+  args.init = reinterpret_cast<const int32_t*>(memory->bytes + 32768);
+  args.outputs = memory->outputs();
+  args.pixels = 5;
+  args.output_rows = 2;
+  for (const KernelRow& row : kernels_of("depthwise"))
+    for (int stride : {1, 2}) {
+      if (!cpu_facts().runs[static_cast<size_t>(row.isa)]) continue;
+      if (!depthwise_window_fits(row, {3, stride, 1}, {3, stride, 1})) continue;
+      expect_abi(
+          row,
+          [&](Assembler& as, const DepthwiseSpec& spec) {
+            emit_depthwise_window(as, row, spec, stride);
+          },
+          args);
+    }
 }
 
 }  // namespace
