@@ -46,10 +46,11 @@ __m128i any_block(const BView& b, int64_t k, int64_t n, int64_t n_end) {
   return whole ? whole_block(b, k, n) : edge_block(b, k, n, n_end);
 }
 
-// Four blocks side by side from K rows: sixteen columns of each row in one load.
 struct FourBlocks {
   __m128i block[4];
 };
+
+// Four blocks side by side from K rows: sixteen columns of each row in one load.
 FourBlocks blocks_from_rows(const BView& b, int64_t k, int64_t n) {
   const auto row = [&](int64_t i) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.data + (k + i) * b.stride_bytes + n));
@@ -59,6 +60,18 @@ FourBlocks blocks_from_rows(const BView& b, int64_t k, int64_t n) {
   const __m128i lo23 = _mm_unpacklo_epi8(r2, r3), hi23 = _mm_unpackhi_epi8(r2, r3);
   return {{_mm_unpacklo_epi16(lo01, lo23), _mm_unpackhi_epi16(lo01, lo23),
            _mm_unpacklo_epi16(hi01, hi23), _mm_unpackhi_epi16(hi01, hi23)}};
+}
+
+// Four blocks below each other from four columns: sixteen K of each column in one load.
+FourBlocks blocks_from_columns(const BView& b, int64_t k, int64_t n) {
+  const auto column = [&](int64_t i) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.data + (n + i) * b.stride_bytes + k));
+  };
+  const __m128i c0 = column(0), c1 = column(1), c2 = column(2), c3 = column(3);
+  const __m128i lo01 = _mm_unpacklo_epi32(c0, c1), hi01 = _mm_unpackhi_epi32(c0, c1);
+  const __m128i lo23 = _mm_unpacklo_epi32(c2, c3), hi23 = _mm_unpackhi_epi32(c2, c3);
+  return {{_mm_unpacklo_epi64(lo01, lo23), _mm_unpackhi_epi64(lo01, lo23),
+           _mm_unpacklo_epi64(hi01, hi23), _mm_unpackhi_epi64(hi01, hi23)}};
 }
 
 struct Halves {
@@ -98,8 +111,9 @@ class PanelPacker {
         for (; c < blocks; ++c) put(g, c, block_at(g, c), acc[c]);
       }
     } else {
-      for (int c = 0; c < blocks; ++c)
-        for (int64_t g = 0; g < groups_; ++g) put(g, c, block_at(g, c), acc[c]);
+      for (int64_t g = 0; g < groups_; g += kChunkGroups)
+        for (int c = 0; c < blocks; ++c)
+          pack_columns(c, g, std::min(groups_, g + kChunkGroups), acc[c]);
     }
     for (int i = 0; i < n_; ++i) {
       const BlockSums& a = acc[i / kBlockColumns];
@@ -108,6 +122,32 @@ class PanelPacker {
   }
 
  private:
+  // Columns are packed four at a time, a quarter of a cache line of the panel; what this many
+  // groups fill of it stays in L1 until the other columns complete the lines.
+  static constexpr int64_t kChunkGroups = 64;
+  // Each column is a stream of its own, more of them than hardware prefetchers follow. Over
+  // ResNet-50's 53 plans asking for the lines of the block after the next takes 10.5 ms down to
+  // 8.7 (Zen 4, 2026-11-24; one or four blocks ahead: 8.9, 9.1).
+  static constexpr int kBlocksAhead = 2;
+  static constexpr int64_t kCacheLine = 64;
+
+  void pack_columns(int c, int64_t g, int64_t end, BlockSums& acc) {
+    const int64_t ahead = (n0_ + (c + kBlocksAhead) * kBlockColumns) * b_.stride_bytes;
+    const uintptr_t base = reinterpret_cast<uintptr_t>(b_.data) + static_cast<uintptr_t>(ahead);
+    if ((c + 1) * kBlockColumns <= n_)
+      for (; g + 4 <= end && (g + 4) * kKr <= b_.k; g += 4) {
+        // Not in a function of its own, which gcc 12 takes for pure and drops. The addresses are
+        // integers, since the last blocks' lie behind the weights.
+        for (int i = 0; i < kBlockColumns && g * kKr % kCacheLine == 0; ++i)
+          _mm_prefetch(reinterpret_cast<const char*>(
+                           base + static_cast<uintptr_t>(i * b_.stride_bytes + g * kKr)),
+                       _MM_HINT_T0);
+        const FourBlocks four = blocks_from_columns(b_, g * kKr, n0_ + c * kBlockColumns);
+        for (int i = 0; i < 4; ++i) put(g + i, c, four.block[i], acc);
+      }
+    for (; g < end; ++g) put(g, c, block_at(g, c), acc);
+  }
+
   static int32_t lane(__m128i v, int i) {
     int32_t lanes[4];
     std::memcpy(lanes, &v, sizeof v);
