@@ -214,14 +214,30 @@ int bench_runs(const BenchOptions& options, const std::vector<Problem>& problems
   return kExitOk;
 }
 
+// The networks among the problems, each with its layers; those of one layer are left out.
+std::vector<std::pair<std::string, std::vector<Problem>>> networks_of(
+    const std::vector<Problem>& problems) {
+  std::vector<std::pair<std::string, std::vector<Problem>>> networks;
+  for (const Problem& p : problems) {
+    const std::string name = network_of(p);
+    if (name.empty()) continue;
+    if (networks.empty() || networks.back().first != name) networks.push_back({name, {}});
+    networks.back().second.push_back(p);
+  }
+  std::erase_if(networks, [](const auto& n) { return n.second.size() < 2; });
+  return networks;
+}
+
 int bench_creation(const BenchOptions& options, const std::vector<Problem>& problems,
                    Bench& bench) {
-  const auto rows = measure_all(
+  auto rows = measure_all(
       problems, 0.5,
       [&](const Problem& p) {
         return measure_creation(*make_case(p, options.data), options, bench.peer());
       },
       [](const CreationRow& row) { return fmt::format("{:.0f} us", row.first_us); });
+  for (const auto& [name, layers] : networks_of(problems))
+    rows.push_back(measure_network_creation(name, layers, options, bench.peer()));
   write_out(options.out, creation_report(bench.info(), rows, options.format));
   return kExitOk;
 }

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -18,7 +19,9 @@ namespace oct::perf {
 namespace {
 
 constexpr int kChildren = 7;  // samples of the first creation
-constexpr int kAgain = 9;     // samples of the next ones, in each child
+// Samples of the next ones, in each child.
+constexpr int kAgain = 9;
+constexpr int kNetworkAgain = 3;
 
 // What a child sends to its parent: one write, shorter than a pipe's buffer.
 struct Sample {
@@ -41,20 +44,12 @@ double time_us(Create create) {
 
 // `create` returns an owner of what it created.
 template <class Create>
-Sample time_creation(Create create) {
+Sample time_creation(int again_samples, Create create) {
   Sample sample;
   sample.first_us = time_us(create);
   std::vector<double> again;
-  for (int i = 0; i < kAgain; ++i) again.push_back(time_us(create));
+  for (int i = 0; i < again_samples; ++i) again.push_back(time_us(create));
   sample.again_us = median(again);
-  return sample;
-}
-
-Sample time_ours(const Case& problem, const BenchOptions& options, void* c) {
-  const ContextPtr context = create_context(options.isa, options.threads);
-  const auto create = [&] { return problem.create_plan(context.get(), options.kernel, c); };
-  Sample sample = time_creation(create);
-  set_text(sample, Json::parse(create()->explain()).value("kernel", ""));
   return sample;
 }
 
@@ -87,43 +82,122 @@ Sample run_in_child(const std::function<Sample()>& work) {
   return sample;
 }
 
-// Medians over several children; the text is that of the last one.
-Sample median_of_children(const std::function<Sample()>& work) {
-  std::vector<double> first, again;
-  Sample sample;
-  for (int i = 0; i < kChildren; ++i) {
-    sample = run_in_child(work);
-    if (sample.status != OCT_OK) return sample;
-    first.push_back(sample.first_us);
-    again.push_back(sample.again_us);
+using Work = std::function<Sample()>;
+
+// Medians over several children.
+class Samples {
+ public:
+  explicit Samples(Work work) : work_(std::move(work)) {}
+
+  // Takes a sample, unless one has failed before.
+  void take() {
+    if (!work_ || last_.status != OCT_OK) return;
+    last_ = run_in_child(work_);
+    first_.push_back(last_.first_us);
+    again_.push_back(last_.again_us);
   }
-  sample.first_us = median(first);
-  sample.again_us = median(again);
-  return sample;
+
+  const Sample& last() const { return last_; }
+  double first_us() const { return median(first_); }
+  double again_us() const { return median(again_); }
+
+ private:
+  Work work_;  // empty: nothing to do
+  Sample last_;
+  std::vector<double> first_, again_;
+};
+
+CreationRow measure(CreationRow row, Work ours, Work peers, const Peer* peer) {
+  Samples our_samples(std::move(ours)), peer_samples(peer ? std::move(peers) : Work());
+  for (int i = 0; i < kChildren; ++i) {
+    our_samples.take();
+    peer_samples.take();
+  }
+  if (our_samples.last().status != OCT_OK)
+    throw LibraryError(our_samples.last().status, our_samples.last().text);
+  row.kernel = our_samples.last().text;
+  row.first_us = our_samples.first_us();
+  row.again_us = our_samples.again_us();
+  if (peer && peer_samples.last().status == OCT_OK)
+    row.peer = {peer_samples.first_us(), peer_samples.again_us()};
+  else if (peer)
+    row.notes.push_back(fmt::format("{}: {}", peer->name(), peer_samples.last().text));
+  return row;
 }
+
+// The operands of all layers of a network, and a place for the largest output.
+class NetworkCases {
+ public:
+  NetworkCases(const std::vector<Problem>& layers, const CaseOptions& options) : c_(0) {
+    size_t c_bytes = 0;
+    for (const Problem& layer : layers) {
+      cases_.push_back(make_case(layer, options));
+      c_bytes = std::max(c_bytes, cases_.back()->c_bytes());
+      plans_ += layer.count;
+    }
+    c_ = AlignedBytes(c_bytes);
+  }
+
+  int64_t plans() const { return plans_; }
+
+  // create(case, c) for every plan; returns the owners of all.
+  template <class Create>
+  auto create_all(Create create) const {
+    std::vector<decltype(create(*cases_[0], nullptr))> all;
+    for (const auto& c : cases_)
+      for (int64_t i = 0; i < c->problem().count; ++i) all.push_back(create(*c, c_.data()));
+    return all;
+  }
+
+ private:
+  std::vector<std::unique_ptr<Case>> cases_;
+  AlignedBytes c_;
+  int64_t plans_ = 0;
+};
 
 }  // namespace
 
 CreationRow measure_creation(const Case& problem, const BenchOptions& options, Peer* peer) {
   CreationRow row;
-  row.problem = problem.problem();
+  row.name = problem.problem().name;
+  row.what = problem_text(problem.problem());
   const AlignedBytes c(problem.c_bytes());
-  const Sample ours = median_of_children([&] { return time_ours(problem, options, c.data()); });
-  if (ours.status != OCT_OK) throw LibraryError(ours.status, ours.text);
-  row.kernel = ours.text;
-  row.first_us = ours.first_us;
-  row.again_us = ours.again_us;
-  if (!peer) return row;
+  const auto ours = [&] {
+    const ContextPtr context = create_context(options.isa, options.threads);
+    const auto create = [&] {
+      return problem.create_plan(context.get(), options.kernel, c.data());
+    };
+    Sample sample = time_creation(kAgain, create);
+    set_text(sample, Json::parse(create()->explain()).value("kernel", ""));
+    return sample;
+  };
+  const auto peers = [&] {
+    return time_creation(kAgain, [&] { return problem.prepare(*peer, c.data()); });
+  };
+  return measure(row, ours, peers, peer);
+}
 
-  const Sample peers = median_of_children(
-      [&] { return time_creation([&] { return problem.prepare(*peer, c.data()); }); });
-  if (peers.status != OCT_OK) {
-    row.notes.push_back(fmt::format("{}: {}", peer->name(), peers.text));
-    return row;
-  }
-  row.peer_first_us = peers.first_us;
-  row.peer_again_us = peers.again_us;
-  return row;
+CreationRow measure_network_creation(const std::string& name, const std::vector<Problem>& layers,
+                                     const BenchOptions& options, Peer* peer) {
+  const NetworkCases network(layers, options.data);
+  CreationRow row;
+  row.name = name;
+  row.what = fmt::format("{} plans", network.plans());
+  const auto ours = [&] {
+    const ContextPtr context = create_context(options.isa, options.threads);
+    return time_creation(kNetworkAgain, [&] {
+      return network.create_all([&](const Case& layer, void* c) {
+        return layer.create_plan(context.get(), options.kernel, c);
+      });
+    });
+  };
+  const auto peers = [&] {
+    return time_creation(kNetworkAgain, [&] {
+      return network.create_all(
+          [&](const Case& layer, void* c) { return layer.prepare(*peer, c); });
+    });
+  };
+  return measure(row, ours, peers, peer);
 }
 
 }  // namespace oct::perf

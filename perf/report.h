@@ -37,10 +37,13 @@ struct BenchRow {
 };
 
 struct CreationRow {
-  Problem problem;
-  std::string kernel;
+  std::string name, what;  // a problem and its text, or a network and its number of layers
+  std::string kernel;      // empty for networks
   double first_us = 0, again_us = 0;  // with code generation, and with the code at hand
-  std::optional<double> peer_first_us, peer_again_us;
+  struct Peer {
+    double first_us = 0, again_us = 0;
+  };
+  std::optional<Peer> peer;
   std::vector<std::string> notes;
 };
 
