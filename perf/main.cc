@@ -150,7 +150,7 @@ void add_execution_options(CLI::App* app, BenchOptions& o) {
       ->type_name("SECONDS")
       ->group(group);
   app->add_flag("--creation", o.creation,
-                "Time the creation of plans instead: the first, and again")
+                "Time the creation of plans instead, also all of a network: the first, and again")
       ->group(group);
 }
 
