@@ -19,10 +19,9 @@ TileConfig amx_tile_config(const GemmSpec& spec, int m);
 // GemmSpec::rows_per_step for K in so many steps.
 int amx_rows_per_step(const KernelRow& row, int64_t steps);
 
-// What a step of K of an m x n tile issues, and what the tile does besides: the cost model's view.
+// What a step of K of an m x n tile issues: the cost model's view.
 struct AmxOps {
-  int products, loads;  // of a step
-  int sums;             // tiles of C: each is loaded and stored once
+  int products, loads;
 };
 AmxOps amx_ops(int m, int n);
 
