@@ -241,8 +241,16 @@ class ConvTask {
   alignas(64) uint8_t gathered_[kGatherBytes];
 };
 
+// Neither of the next two is inlined: their buffers would add up in one frame.
+
+[[gnu::noinline]] void run_taps(const ConvJob& job, int64_t i) {
+  ConvTask(job, part(job.rows * job.segments, job.row_tasks, i % job.row_tasks),
+           part(static_cast<int64_t>(job.plan.panels.size()), job.panel_tasks, i / job.row_tasks))
+      .run();
+}
+
 // Output rows go to tasks in pairs, which the kernels compute together.
-void run_depthwise(const ConvJob& job, int64_t i) {
+[[gnu::noinline]] void run_depthwise(const ConvJob& job, int64_t i) {
   alignas(64) uint8_t scratch[kMaxDepthwiseScratch];
   const auto& axes = job.plan.shape.axes;
   const IndexRange pairs = part((job.out[1] + 1) / 2, job.row_tasks, i % job.row_tasks);
@@ -269,10 +277,7 @@ void run_task(void* arg, size_t index) {
   const ConvJob& job = *static_cast<const ConvJob*>(arg);
   const ScopedFloatMode float_mode;
   const auto i = static_cast<int64_t>(index);
-  if (job.plan.depthwise) return run_depthwise(job, i);
-  ConvTask(job, part(job.rows * job.segments, job.row_tasks, i % job.row_tasks),
-           part(static_cast<int64_t>(job.plan.panels.size()), job.panel_tasks, i / job.row_tasks))
-      .run();
+  job.plan.depthwise ? run_depthwise(job, i) : run_taps(job, i);
 }
 
 // ---- one run --------------------------------------------------------------------------------

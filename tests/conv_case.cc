@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/reference_conv.h"
 
@@ -254,6 +255,28 @@ std::string ConvCase::text() const {
          std::to_string(d.a_zero_point) + ", bias " + std::to_string(d.bias_type) + ", add " +
          std::to_string(d.add_type) + ", c_type " + std::to_string(d.c_type) + ", post-operations" +
          text_of(chain.chain);
+}
+
+ConvPlan::ConvPlan(oct_context* context, const oct_qconv_desc& desc) {
+  EXPECT_EQ(oct_qconv_create(context, &desc, &plan_), OCT_OK) << oct_last_error();
+}
+
+PostTensors dense_tensors(const ConvCase& c) {
+  PostTensors post{};
+  for (size_t i = 0; i < c.chain.x.size(); ++i)
+    post[i].data = const_cast<uint8_t*>(c.chain.x[i].data());
+  return post;
+}
+
+oct_qconv_args dense_args(const ConvCase& c, const PostTensors& post, void* out) {
+  oct_qconv_args args = OCT_QCONV_ARGS_INIT;
+  args.post = post.data();
+  args.batch = c.batch;
+  std::memcpy(args.in_size, c.in, sizeof c.in);
+  args.a.data = const_cast<uint8_t*>(c.a.data());
+  args.add.data = const_cast<uint8_t*>(c.x.data());
+  args.c.data = out;
+  return args;
 }
 
 }  // namespace oct::test

@@ -42,6 +42,24 @@ struct ConvCase {
   ConvCase& operator=(ConvCase&&) = default;
 };
 
+// A plan for a scope. Fails the test, and holds null, if it cannot be created.
+class ConvPlan {
+ public:
+  ConvPlan(oct_context* context, const oct_qconv_desc& desc);
+  ~ConvPlan() { oct_qconv_destroy(plan_); }
+  ConvPlan(const ConvPlan&) = delete;
+  ConvPlan& operator=(const ConvPlan&) = delete;
+  operator oct_qconv*() const { return plan_; }
+
+ private:
+  oct_qconv* plan_ = nullptr;
+};
+
+// Arguments of a run on dense tensors, which point into the case and into `post`.
+using PostTensors = std::array<oct_tensor, OCT_MAX_POST_OPS>;
+PostTensors dense_tensors(const ConvCase& c);
+oct_qconv_args dense_args(const ConvCase& c, const PostTensors& post, void* out);
+
 // Anything legal but for the output size, which may be empty: `out` is then 0.
 ConvCase draw_conv(Rng& rng, const ConvLimits& limits = {});
 

@@ -12,40 +12,6 @@
 namespace oct::test {
 namespace {
 
-class ConvPlan {
- public:
-  ConvPlan(oct_context* context, const oct_qconv_desc& desc) {
-    EXPECT_EQ(oct_qconv_create(context, &desc, &plan_), OCT_OK) << oct_last_error();
-  }
-  ~ConvPlan() { oct_qconv_destroy(plan_); }
-  ConvPlan(const ConvPlan&) = delete;
-  ConvPlan& operator=(const ConvPlan&) = delete;
-  operator oct_qconv*() const { return plan_; }
-
- private:
-  oct_qconv* plan_ = nullptr;
-};
-
-using PostTensors = std::array<oct_tensor, OCT_MAX_POST_OPS>;
-
-PostTensors dense_tensors(const ConvCase& c) {
-  PostTensors post{};
-  for (size_t i = 0; i < c.chain.x.size(); ++i)
-    post[i].data = const_cast<uint8_t*>(c.chain.x[i].data());
-  return post;
-}
-
-oct_qconv_args dense_args(const ConvCase& c, const PostTensors& post, void* out) {
-  oct_qconv_args args = OCT_QCONV_ARGS_INIT;
-  args.post = post.data();
-  args.batch = c.batch;
-  std::memcpy(args.in_size, c.in, sizeof c.in);
-  args.a.data = const_cast<uint8_t*>(c.a.data());
-  args.add.data = const_cast<uint8_t*>(c.x.data());
-  args.c.data = out;
-  return args;
-}
-
 std::string difference(const std::vector<uint8_t>& got, const std::vector<uint8_t>& expected,
                        const ConvCase& c) {
   if (got == expected) return "";

@@ -2,17 +2,9 @@
 // creation finds no memory.
 #include <gtest/gtest.h>
 
-#include <linux/seccomp.h>
-#include <pthread.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstring>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <thread>
@@ -20,20 +12,10 @@
 
 #include "tests/api_support.h"
 #include "tests/counting_malloc.h"
+#include "tests/memory_support.h"
 
 namespace oct::test {
 namespace {
-
-constexpr int kSkip = 77;  // exit status of a child that cannot do its test here
-
-// The exit status of `body` in a child process; 1000 + N if signal N ended it.
-int in_child(const std::function<int()>& body) {
-  const pid_t pid = fork();
-  if (pid == 0) _exit(body());
-  int status = 0;
-  waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
 
 // C and arguments for running a problem, made before anything is counted.
 struct Call {
@@ -51,13 +33,6 @@ struct Call {
 void serial_pool(void*, size_t count, void (*task)(void*, size_t), void* arg) {
   for (size_t i = 0; i < count; ++i) task(arg, i);
 }
-
-class Memory : public testing::Test {
-  void SetUp() override {
-    if (distinct_caps().empty()) GTEST_SKIP() << "this CPU has no usable instruction set";
-    if (!counts_allocations()) GTEST_SKIP() << "a sanitizer has taken malloc's place";
-  }
-};
 
 TEST_F(Memory, TheCounterCounts) {
   const uint64_t before = allocations();
@@ -97,7 +72,6 @@ TEST_F(Memory, ARunAllocatesNothing) {
   }
 }
 
-// In seccomp's strict mode any call but read, write and exit kills the process.
 TEST_F(Memory, ARunMakesNoSystemCall) {
   for (oct_isa cap : distinct_caps()) {
     const Context context(cap);
@@ -106,42 +80,11 @@ TEST_F(Memory, ARunMakesNoSystemCall) {
       const QgemmProblem p = simple_problem(rng, m, 130, 300);
       const Plan plan(context, p.desc);
       Call call(p);
-      const int status = in_child([&] {
-        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) return kSkip;
-        const oct_status s = oct_qgemm_run(plan, &call.args);
-        syscall(SYS_exit, s == OCT_OK ? 0 : 1);
-        return 1;
-      });
+      const int status = in_strict_child([&] { return oct_qgemm_run(plan, &call.args) == OCT_OK; });
       if (status == kSkip) GTEST_SKIP() << "no seccomp here";
       EXPECT_EQ(status, 0) << p.text();
     }
   }
-}
-
-// Bytes of a fresh stack that `body` dirties on a thread of its own.
-size_t stack_used(const std::function<void()>& body) {
-  constexpr size_t kSize = 1 << 20;
-  constexpr uint8_t kPaint = 0xa5;
-  auto* stack = static_cast<uint8_t*>(
-      mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-  std::memset(stack, kPaint, kSize);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  pthread_attr_setstack(&attributes, stack, kSize);
-  pthread_t thread;
-  const auto run = [](void* f) -> void* {
-    (*static_cast<const std::function<void()>*>(f))();
-    return nullptr;
-  };
-  EXPECT_EQ(
-      pthread_create(&thread, &attributes, run, const_cast<void*>(static_cast<const void*>(&body))),
-      0);
-  pthread_join(thread, nullptr);
-  pthread_attr_destroy(&attributes);
-  size_t clean = 0;
-  while (clean < kSize && stack[clean] == kPaint) ++clean;
-  munmap(stack, kSize);
-  return kSize - clean;
 }
 
 TEST_F(Memory, ARunUsesAtMost96KiBOfStack) {
@@ -160,22 +103,6 @@ TEST_F(Memory, ARunUsesAtMost96KiBOfStack) {
 }
 
 // ------------------------------------------------------------- out of memory --
-
-// Creation when allocation number i = 0, 1, 2, ... fails, until none does.
-template <class Create>
-void fail_each_allocation(bool all_later, Create create) {
-  int64_t i = 0;
-  for (oct_status status = OCT_OUT_OF_MEMORY; status != OCT_OK; ++i) {
-    ASSERT_LT(i, 10000) << "creation never succeeds";
-    fail_allocation(i, all_later);
-    status = create();
-    fail_allocation(-1);
-    if (status == OCT_OK) break;
-    ASSERT_EQ(status, OCT_OUT_OF_MEMORY) << "allocation " << i << ": " << oct_last_error();
-    ASSERT_NE(std::string(oct_last_error()).find("memory"), std::string::npos);
-  }
-  EXPECT_GT(i, 0) << "creation made no allocation that could fail";
-}
 
 TEST_F(Memory, PlanCreationSurvivesEveryFailedAllocation) {
   for (oct_isa cap : distinct_caps())
@@ -215,15 +142,9 @@ TEST_F(Memory, DescribeSurvivesEveryFailedAllocation) {
   fail_each_allocation(false, [&] { return oct_describe(context, nullptr, 0, &needed); });
 }
 
-size_t address_space() {
-  size_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
-  return pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-}
-
 // Leaves a child this much more address space; false if the limit has no effect (emulation).
 bool limit_memory(size_t room) {
-  const rlimit limit = {address_space() + room, RLIM_INFINITY};
+  const rlimit limit = {address_space_bytes() + room, RLIM_INFINITY};
   if (setrlimit(RLIMIT_AS, &limit) != 0) return false;
   void* p = mmap(nullptr, room + (64 << 20), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return p == MAP_FAILED;
