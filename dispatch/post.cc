@@ -50,7 +50,12 @@ oct_status check_op(int64_t i, const oct_post_op& op) {
     case OCT_POST_HARDSWISH:
       if (std::isfinite(op.alpha) && std::isfinite(op.beta)) return OCT_OK;
       break;
-    case OCT_POST_RELU: return OCT_OK;
+    case OCT_POST_RELU:
+    case OCT_POST_SIGMOID:
+    case OCT_POST_TANH:
+    case OCT_POST_SILU:
+    case OCT_POST_GELU_ERF:
+    case OCT_POST_GELU_TANH: return OCT_OK;
     default:
       return fail(OCT_INVALID_ARGUMENT, "post[%" PRId64 "].kind is %d, which is not known", i,
                   op.kind);

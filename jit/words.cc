@@ -108,6 +108,27 @@ void WordsAvx2::load_dwords(const Xmm& v, const Address& from, int count) {
   as.vmaskmovps(v, v, from);
 }
 
+// Two permutations of eight, chosen between by bit 3 as a sign.
+void WordsAvx2::prepare_lookup(const Xmm& index, const Xmm& aux) { as.vpslld(aux, index, 28); }
+
+void WordsAvx2::lookup(const Xmm& v, const std::vector<uint32_t>& table, const Xmm& index,
+                       const Xmm& aux, const Xmm& t) {
+  const Ymm low(v.getIdx()), high(t.getIdx()), i(index.getIdx());
+  as.vpermps(low, i, as.constant({table.begin(), table.begin() + 8}));
+  as.vpermps(high, i, as.constant({table.begin() + 8, table.end()}));
+  as.vblendvps(v, v, t, aux);
+}
+
+// 2^n as two factors, of which the first is exact.
+void WordsAvx2::scale(const Xmm& to, const Xmm& v, const Xmm&, const Xmm& k, const Xmm& t) {
+  as.vpslld(k, k, 23);
+  as.vpsrld(t, k, 1);
+  as.vandps(t, t, as.constant({0x7f800000}));
+  as.vpsubd(k, k, t);
+  as.vmulps(to, v, t);
+  as.vmulps(to, to, k);
+}
+
 // Pieces of 16, 8, 4, 2 and 1 bytes: AVX2 has no byte masks, and its dword-masked store is
 // microcoded on AMD.
 void WordsAvx2::store_part(const Address& to, const Xmm& v, int count) {
@@ -188,6 +209,20 @@ void WordsAvx512::load_dwords(const Xmm& v, const Address& from, int count) {
   as.mov(as.eax, (1u << count) - 1);
   as.kmovw(as.k2, as.eax);
   as.vmovups(v | as.k2 | as.T_z, from);
+}
+
+void WordsAvx512::prepare_lookup(const Xmm&, const Xmm&) {}
+
+void WordsAvx512::lookup(const Xmm& v, const std::vector<uint32_t>& table, const Xmm& index,
+                         const Xmm&, const Xmm& t) {
+  if (lanes_ == 16) return as.vpermps(Zmm(v.getIdx()), Zmm(index.getIdx()), as.constant(table));
+  as.vmovaps(v, index);
+  as.vmovups(t, as.constant({table.begin(), table.begin() + 8}));
+  as.vpermi2ps(v, t, as.constant({table.begin() + 8, table.end()}));
+}
+
+void WordsAvx512::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm&, const Xmm&) {
+  as.vscalefps(to, v, n);
 }
 
 namespace {

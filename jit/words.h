@@ -73,6 +73,15 @@ class Words {
   // v = the `count` <= lanes() dwords at `from`; the other lanes are zero, and nothing beyond them
   // is touched. Clobbers rax.
   virtual void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) = 0;
+  // v = table[index % 16] for a table of sixteen dwords, any number of times after prepare_lookup.
+  // `aux` belongs to the look-ups, `t` is clobbered by each. None of the registers may be equal.
+  virtual void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& aux) = 0;
+  virtual void lookup(const Xbyak::Xmm& v, const std::vector<uint32_t>& table,
+                      const Xbyak::Xmm& index, const Xbyak::Xmm& aux, const Xbyak::Xmm& t) = 0;
+  // to = v * 2^n, rounded once. n holds whole reals; k, which is lost as t is, integers whose low
+  // nine bits are n + 254.
+  virtual void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
+                     const Xbyak::Xmm& k, const Xbyak::Xmm& t) = 0;
   // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
   // multiple of 16) may be used per function, announced beforehand.
   virtual void announce_partial(int count) = 0;
@@ -114,6 +123,11 @@ class WordsAvx2 : public Words {
   void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                   bool is_signed) override;
   void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) override;
+  void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& aux) override;
+  void lookup(const Xbyak::Xmm& v, const std::vector<uint32_t>& table, const Xbyak::Xmm& index,
+              const Xbyak::Xmm& aux, const Xbyak::Xmm& t) override;
+  void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n, const Xbyak::Xmm& k,
+             const Xbyak::Xmm& t) override;
   void announce_partial(int) override {}
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
 };
@@ -150,6 +164,11 @@ class WordsAvx512 : public Words {
   void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                   bool is_signed) override;
   void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) override;
+  void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& aux) override;
+  void lookup(const Xbyak::Xmm& v, const std::vector<uint32_t>& table, const Xbyak::Xmm& index,
+              const Xbyak::Xmm& aux, const Xbyak::Xmm& t) override;
+  void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n, const Xbyak::Xmm& k,
+             const Xbyak::Xmm& t) override;
   void announce_partial(int count) override;
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
 

@@ -5,6 +5,8 @@
 #include <cfloat>
 #include <cstddef>
 
+#include "kernels/post_math_emit.h"
+
 namespace oct {
 
 using Xbyak::Address;
@@ -24,7 +26,8 @@ class Emitter {
       : as(as), e(e), w(e.words), y(y), j(j) {}
 
   void chain() {
-    for (op = 0; op < kMaxPostOps && spec().kind != PostKind::kNone; ++op) one();
+    for (op = 0; op < kMaxPostOps && spec().kind != PostKind::kNone; ++op)
+      is_transcendental(spec().kind) ? emit_post_math(as, w, e.pool, spec().kind, y) : simple();
   }
 
  private:
@@ -37,7 +40,7 @@ class Emitter {
   Address beta() const { return param(offsetof(PostParams, beta)); }
   Address number(float x) const { return as.constant({std::bit_cast<uint32_t>(x)}); }
 
-  void one() {
+  void simple() {
     const auto role = e.pool.take();
     const Xmm t = w.reg(role.index());
     switch (spec().kind) {
@@ -64,7 +67,7 @@ class Emitter {
         operand(t);
         as.vmulps(y, y, t);
         break;
-      case PostKind::kNone: break;
+      default: break;
     }
   }
 

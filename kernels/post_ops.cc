@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/post_math.h"
+
 namespace oct {
 namespace {
 
@@ -45,6 +47,11 @@ float apply_post_op(const PostOp& op, float y, const void* x) {
     case PostKind::kLeakyRelu: return std::fma(min_of(y, 0.0f), op.alpha, max_of(y, 0.0f));
     case PostKind::kHardSigmoid: return hard_sigmoid(op, y);
     case PostKind::kHardSwish: return max_of(-FLT_MAX, y) * hard_sigmoid(op, y);
+    case PostKind::kSigmoid: return post_math::sigmoid(y);
+    case PostKind::kTanh: return post_math::tanh(y);
+    case PostKind::kSilu: return post_math::silu(y);
+    case PostKind::kGeluErf: return post_math::gelu_erf(y);
+    case PostKind::kGeluTanh: return post_math::gelu_tanh(y);
     case PostKind::kAdd: return y + operand(op, x);
     case PostKind::kMultiply: return y * operand(op, x);
     case PostKind::kNone: break;

@@ -23,10 +23,18 @@ enum class PostKind : uint8_t {
   kLeakyRelu,    // fma(alpha, min(y, 0), max(y, 0))
   kHardSigmoid,  // min(max(fma(alpha, y, beta), 0), 1)
   kHardSwish,    // max(-FLT_MAX, y) * hardsigmoid(y)
-  kAdd,          // y + x, with x = float(X - zero_point) * scale
-  kMultiply      // y * x
+  kSigmoid,      // these five: kernels/post_math.h
+  kTanh,
+  kSilu,
+  kGeluErf,
+  kGeluTanh,
+  kAdd,      // y + x, with x = float(X - zero_point) * scale
+  kMultiply  // y * x
 };
 
+constexpr bool is_transcendental(PostKind kind) {
+  return kind >= PostKind::kSigmoid && kind <= PostKind::kGeluTanh;
+}
 constexpr bool has_tensor(PostKind kind) {
   return kind == PostKind::kAdd || kind == PostKind::kMultiply;
 }

@@ -7,8 +7,10 @@
 namespace oct::test {
 namespace {
 
-constexpr PostKind kPlain[] = {PostKind::kRelu, PostKind::kClamp, PostKind::kLeakyRelu,
-                               PostKind::kHardSigmoid, PostKind::kHardSwish};
+constexpr PostKind kPlain[] = {PostKind::kRelu,        PostKind::kClamp,     PostKind::kLeakyRelu,
+                               PostKind::kHardSigmoid, PostKind::kHardSwish, PostKind::kSigmoid,
+                               PostKind::kTanh,        PostKind::kSilu,      PostKind::kGeluErf,
+                               PostKind::kGeluTanh};
 constexpr PostKind kWithTensor[] = {PostKind::kAdd, PostKind::kMultiply};
 
 float signed_real(Rng& rng, double limit) { return static_cast<float>(rng.real(-limit, limit)); }

@@ -172,8 +172,13 @@ typedef enum oct_post_kind {
   OCT_POST_HARDSIGMOID = 4, /* min(max(fma(alpha, y, beta), 0), 1); PyTorch's, and what ONNX calls
                                HardSwish's, has alpha 1/6 and beta 0.5 */
   OCT_POST_HARDSWISH = 5,   /* y * hardsigmoid(y) */
-  OCT_POST_ADD = 6,         /* y + x */
-  OCT_POST_MULTIPLY = 7     /* y * x */
+  OCT_POST_SIGMOID = 6,     /* 1 / (1 + e^-y); this and the next four: to 2 ulp of the exact value */
+  OCT_POST_TANH = 7,
+  OCT_POST_SILU = 8,        /* y * sigmoid(y) */
+  OCT_POST_GELU_ERF = 9,    /* y * (1 + erf(y / sqrt(2))) / 2 */
+  OCT_POST_GELU_TANH = 10,  /* y * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 y^3))) / 2 */
+  OCT_POST_ADD = 11,        /* y + x */
+  OCT_POST_MULTIPLY = 12    /* y * x */
 } oct_post_kind;
 
 enum { OCT_MAX_POST_OPS = 8 };
