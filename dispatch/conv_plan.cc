@@ -22,19 +22,34 @@ constexpr int64_t kDefaultPixels = 28;  // of an output row, when no size is hin
 constexpr int64_t kCacheLine = 64;
 
 LayerDesc layer_of(const oct_qconv_desc& d, const ConvShape& shape) {
-  return {"w_scales",      "w_scale_count",
-          "out_channels",  d.flags & ~uint32_t{OCT_QCONV_TRANSPOSED},
-          d.out_channels,  shape.taps() * shape.group_in(),
-          d.a_type,        d.a_zero_point,
-          d.a_scale,       d.a_min,
-          d.a_max,         d.w_scales,
-          d.w_scale_count, d.bias_type,
-          d.bias,          d.add_type,
-          d.add_scale,     d.add_zero_point,
-          d.c_type,        d.c_scale,
-          d.c_zero_point,  d.clamp_min,
-          d.clamp_max,     d.post,
-          d.post_count,    d.kernel_name};
+  return {"w_scales",
+          "w_scale_count",
+          "out_channels",
+          d.flags & ~uint32_t{OCT_QCONV_TRANSPOSED},
+          d.out_channels,
+          shape.taps() * shape.group_in(),
+          d.a_type,
+          d.a_zero_point,
+          d.a_scale,
+          d.a_min,
+          d.a_max,
+          d.w_scales,
+          d.w_scale_count,
+          {"w_type", "w_zero_points", "w_zero_point_count", d.w_type, d.w_zero_points,
+           d.w_zero_point_count},
+          d.bias_type,
+          d.bias,
+          d.add_type,
+          d.add_scale,
+          d.add_zero_point,
+          d.c_type,
+          d.c_scale,
+          d.c_zero_point,
+          d.clamp_min,
+          d.clamp_max,
+          d.post,
+          d.post_count,
+          d.kernel_name};
 }
 
 oct_status check_limits(const oct_qconv_desc& d, const ConvShape& shape) {
@@ -53,10 +68,14 @@ oct_status check_limits(const oct_qconv_desc& d, const ConvShape& shape) {
   return OCT_OK;
 }
 
-// The weights as [out_channels][taps][group_in], copied into `copy` if they are laid out otherwise.
+// The weights as [out_channels][taps][group_in] of s8, copied into `copy` if they are laid out
+// otherwise or u8, of which 128 is taken.
 const int8_t* channels_last(const oct_qconv_desc& d, const ConvShape& s,
                             std::vector<int8_t>* copy) {
-  if (d.w_layout == OCT_WEIGHTS_OHWI) return d.w;
+  const int8_t* const w = static_cast<const int8_t*>(d.w);
+  const bool in_order = d.w_layout == OCT_WEIGHTS_OHWI;
+  const int flip = d.w_type == OCT_U8 ? -128 : 0;
+  if (in_order && !flip) return w;
   const int64_t taps = s.taps(), in = s.group_in(), out = s.group_out();
   copy->resize(static_cast<size_t>(s.out_channels * taps * in));
   int8_t* to = copy->data();
@@ -66,7 +85,8 @@ const int8_t* channels_last(const oct_qconv_desc& d, const ConvShape& s,
         const int64_t row = d.flags & OCT_QCONV_TRANSPOSED
                                 ? (o / out * in + i) * out + o % out  // [I of all][O of a group]
                                 : o * in + i;
-        *to++ = d.w[row * taps + t];
+        const int64_t from = in_order ? (o * taps + t) * in + i : row * taps + t;
+        *to++ = static_cast<int8_t>(w[from] ^ flip);
       }
   return copy->data();
 }
@@ -115,6 +135,7 @@ class ConvBuilder {
     spec.taps = true;
     set_k(row, plan_.tap_k, plan_.tap_count, &spec);
     spec.a_shift = plan_.a_shift != 0;
+    spec.row_terms = layer_.w_zero_points.empty() ? 0 : 1;
     spec.epilogue = layer_.epilogue;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
     return plan_.codes.back().get();
@@ -126,6 +147,7 @@ class ConvBuilder {
     plan_.init.resize(plan_.columns);
     if (plan_.shifted_zero_point != 0)
       plan_.tap_term.resize(plan_.columns * static_cast<size_t>(plan_.tap_count));
+    if (!layer_.w_zero_points.empty()) plan_.row_sum_factor.resize(plan_.columns);
     plan_.mult.resize(plan_.columns);
     plan_.bias_f32.resize(plan_.columns);
     for (const ConvPanel& panel : plan_.panels) pack_panel(panel);
@@ -139,6 +161,7 @@ class ConvBuilder {
       if (!layer_.mult.empty()) plan_.mult[column] = layer_.mult[c];
       if (!layer_.bias_f32.empty()) plan_.bias_f32[column] = layer_.bias_f32[c];
       plan_.init[column] = plan_.bias[column];
+      if (!layer_.w_zero_points.empty()) plan_.row_sum_factor[column] = -layer_.w_zero_points[c];
     }
     const int64_t filter = plan_.tap_count * plan_.tap_k;  // weights of one output channel
     uint8_t* to = plan_.packed_b.data() + panel.b_offset;
@@ -156,8 +179,11 @@ class ConvBuilder {
     int32_t* term = plan_.tap_term.data() + static_cast<size_t>(tap) * plan_.columns + panel.column;
     int32_t* init = plan_.init.data() + panel.column;
     for (int i = 0; i < panel.n; ++i) {
-      const uint32_t v =
-          static_cast<uint32_t>(plan_.shifted_zero_point) * static_cast<uint32_t>(sums[i].sum);
+      uint32_t sum = static_cast<uint32_t>(sums[i].sum);  // of weights less their zero point
+      if (!layer_.w_zero_points.empty())
+        sum -= static_cast<uint32_t>(plan_.tap_k) *
+               static_cast<uint32_t>(layer_.w_zero_points[static_cast<size_t>(panel.channel + i)]);
+      const uint32_t v = static_cast<uint32_t>(plan_.shifted_zero_point) * sum;
       term[i] = static_cast<int32_t>(v);
       init[i] = static_cast<int32_t>(static_cast<uint32_t>(init[i]) - v);
     }

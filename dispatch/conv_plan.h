@@ -71,8 +71,9 @@ struct oct_qconv {
   std::vector<oct::ConvPanel> panels;
   oct::Buffer packed_b;
   size_t columns = 0;
-  std::vector<int32_t> bias;      // per column; where accumulators start without any tap
-  std::vector<int32_t> init;      // per column; with all taps
+  std::vector<int32_t> bias;            // per column; where accumulators start without any tap
+  std::vector<int32_t> init;            // per column; with all taps
+  std::vector<int32_t> row_sum_factor;  // per column, as in oct_qgemm
   std::vector<int32_t> tap_term;  // [tap][column]: subtracted for each tap; empty if all are zero
   std::vector<float> mult, bias_f32;
   oct::EpilogueParams params;

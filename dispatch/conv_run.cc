@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "dispatch/conv_plan.h"
+#include "dispatch/plan.h"
 #include "dispatch/status.h"
 #include "kernels/index_range.h"
 #include "kernels/pack.h"
@@ -166,13 +167,26 @@ class ConvTask {
   // `count` pixels from output q of phase w on, against the panels at hand. `a` is the first, in
   // group 0.
   void call_panels(const uint8_t* a, const AxisPhase& w, int64_t q, int64_t count) {
+    const int64_t most = plan_.row_sum_factor.empty() ? count : kMaxRowFactors;
+    for (int64_t i = 0; i < count; i += most)
+      call_piece(a + i * g_.a_stride_bytes, w, q + i, std::min(most, count - i));
+  }
+
+  void call_piece(const uint8_t* a, const AxisPhase& w, int64_t q, int64_t count) {
     const int64_t column = w.out_start + q * w.out_step;
     const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.c_type));
     g_.c_stride_bytes = w.out_step * job_.c.stride[2];
     g_.taps = taps_.taps;
     g_.taps_end = taps_.taps + taps_.count;
+    int64_t summed_group = -1;
     for (int64_t i = chunk_.begin; i < chunk_.end; ++i) {
       const ConvPanel& panel = plan_.panels[static_cast<size_t>(i)];
+      if (!plan_.row_sum_factor.empty()) {
+        if (panel.group != summed_group) sum_rows(a + panel.group * plan_.shape.group_in(), count);
+        summed_group = panel.group;
+        g_.row_factor[0] = row_sums_;
+        g_.col_factor[0] = plan_.row_sum_factor.data() + panel.column;
+      }
       for (int t = 0; t < taps_.count; ++t)
         taps_.taps[t].b_offset = taps_.index[t] * panel.tap_bytes;
       g_.b = plan_.packed_b.data() + panel.b_offset;
@@ -183,6 +197,13 @@ class ConvTask {
       call(panel, a + panel.group * plan_.shape.group_in(),
            c_row_ + column * job_.c.stride[2] + panel.channel * size, count);
     }
+  }
+
+  // The sums of the listed taps of `count` pixels of a group.
+  void sum_rows(const uint8_t* a, int64_t count) {
+    const bool is_signed = plan_.row->flags & kRowSignedA;
+    sum_a_rows({a, g_.a_stride_bytes, g_.taps, g_.taps_end, plan_.tap_k, plan_.a_shift, is_signed},
+               count, row_sums_);
   }
 
   void set_tensors(int64_t channel, int64_t column, int64_t step) {
@@ -203,6 +224,7 @@ class ConvTask {
     if (split.rest == 0) return;
     const int64_t done = split.tall * split.height;
     g_.a = a + done * g_.a_stride_bytes;
+    if (!plan_.row_sum_factor.empty()) g_.row_factor[0] += done;
     g_.c = c + done * g_.c_stride_bytes;
     if (plan_.has_tensors)
       for (PostTensor& x : g_.post)
@@ -238,6 +260,7 @@ class ConvTask {
   GemmCalls calls_;
   TapList taps_;
   alignas(64) int32_t start_[kMaxNr] = {};
+  int32_t row_sums_[kMaxRowFactors];  // where the weights have zero points
   alignas(64) uint8_t gathered_[kGatherBytes];
 };
 

@@ -73,6 +73,37 @@ oct_status check_scale(const char* what, float scale) {
 struct Span {
   int lo, hi;
 };
+
+oct_status check_weights(const LayerDesc& d) {
+  const Weights& w = d.weights;
+  if (w.type != OCT_U8 && w.type != OCT_S8)
+    return fail(OCT_INVALID_ARGUMENT, "%s is %d; it must be OCT_U8 or OCT_S8", w.type_name, w.type);
+  if (!w.zero_points) return OCT_OK;
+  if (reinterpret_cast<uintptr_t>(w.zero_points) % 4)
+    return fail(OCT_INVALID_ARGUMENT, "%s (%p) must be aligned to 4 bytes", w.zero_points_name,
+                static_cast<const void*>(w.zero_points));
+  if (w.zero_point_count != 1 && w.zero_point_count != d.n)
+    return fail(OCT_INVALID_ARGUMENT, "%s is %" PRId64 "; it must be 1 or %s = %" PRId64,
+                w.zero_count_name, w.zero_point_count, d.channels_name, d.n);
+  const DType type = static_cast<DType>(w.type);
+  for (int64_t i = 0; i < w.zero_point_count; ++i)
+    if (w.zero_points[i] < dtype_min(type) || w.zero_points[i] > dtype_max(type))
+      return fail(OCT_INVALID_ARGUMENT, "%s[%" PRId64 "] is %d; %s has the range %d .. %d",
+                  w.zero_points_name, i, w.zero_points[i], dtype_name(type), dtype_min(type),
+                  dtype_max(type));
+  return OCT_OK;
+}
+
+// The greatest |weight - zero point|.
+int64_t weight_reach(const Weights& w) {
+  const DType type = static_cast<DType>(w.type);
+  const int lo = dtype_min(type), hi = dtype_max(type);
+  if (!w.zero_points) return std::max(-lo, hi);
+  int64_t reach = 0;
+  for (int64_t i = 0; i < w.zero_point_count; ++i)
+    reach = std::max<int64_t>({reach, w.zero_points[i] - lo, hi - w.zero_points[i]});
+  return reach;
+}
 // The promised range of A; both bounds zero mean the whole type.
 Span span_of(const LayerDesc& d) {
   const DType type = static_cast<DType>(d.a_type);
@@ -89,12 +120,14 @@ oct_status check_a(const LayerDesc& d) {
     return fail(OCT_INVALID_ARGUMENT, "[a_min, a_max] is [%d, %d]; %s has the range %d .. %d",
                 d.a_min, d.a_max, dtype_name(type), dtype_min(type), dtype_max(type));
   const int64_t reach = std::max(std::abs(a.lo - d.a_zero_point), std::abs(a.hi - d.a_zero_point));
-  const int64_t bound = reach ? std::numeric_limits<int32_t>::max() / (reach * 128) : kMaxSteps;
+  const int64_t w_reach = weight_reach(d.weights);
+  const int64_t bound = reach ? std::numeric_limits<int32_t>::max() / (reach * w_reach) : kMaxSteps;
   if (d.k > bound && !(d.flags & OCT_QGEMM_ALLOW_WRAP))
     return fail(OCT_INVALID_ARGUMENT,
                 "k is %" PRId64 "; with |A - zero point| up to %" PRId64
+                " and |weight - zero point| up to %" PRId64
                 " sums may leave int32 beyond k = %" PRId64 " (ALLOW_WRAP accepts that)",
-                d.k, reach, bound);
+                d.k, reach, w_reach, bound);
   return OCT_OK;
 }
 
@@ -167,6 +200,20 @@ void set_bounds(const LayerDesc& d, const PostPlan& post, Layer* layer) {
   if (e.clamp_hi) s.q_hi = quantize_value(s.hi, d.c_scale, s.zero_point, layer->c_type);
 }
 
+// Zero points of weights as packed; none if all are zero.
+void fill_zero_points(const LayerDesc& d, Layer* layer) {
+  const Weights& w = d.weights;
+  const int shift = w.type == OCT_U8 ? 128 : 0;
+  const auto at = [&](int64_t i) {
+    return (w.zero_points ? w.zero_points[w.zero_point_count == 1 ? 0 : i] : 0) - shift;
+  };
+  bool any = false;
+  for (int64_t i = 0; i < d.n && !any; ++i) any = at(i) != 0;
+  if (!any) return;
+  layer->w_zero_points.resize(static_cast<size_t>(d.n));
+  for (int64_t i = 0; i < d.n; ++i) layer->w_zero_points[static_cast<size_t>(i)] = at(i);
+}
+
 void fill_columns(const LayerDesc& d, Layer* layer) {
   const size_t n = static_cast<size_t>(d.n);
   if (layer->bias_type == DType::kS32) {
@@ -198,6 +245,7 @@ oct_status check_layer(const LayerDesc& d) {
   if (oct_status s = check_types(d)) return s;
   if (oct_status s = check_flags(d)) return s;
   if (oct_status s = check_post(d)) return s;
+  if (oct_status s = check_weights(d)) return s;
   if (oct_status s = check_a(d)) return s;
   if (oct_status s = check_scales(d)) return s;
   if (oct_status s = check_bias(d)) return s;
@@ -220,6 +268,7 @@ void make_layer(const LayerDesc& d, Layer* layer) {
   layer->epilogue.post = specs_of(post.chain);
   layer->scalars.post = post.chain;
   set_bounds(d, post, layer);
+  fill_zero_points(d, layer);
   fill_columns(d, layer);
 }
 

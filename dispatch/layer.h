@@ -12,6 +12,14 @@
 
 namespace oct {
 
+// The type and the zero points of weights, with the names to use in messages.
+struct Weights {
+  const char *type_name, *zero_points_name, *zero_count_name;  // "b_type", ... or "w_type", ...
+  oct_dtype type;
+  const int32_t* zero_points;
+  int64_t zero_point_count;
+};
+
 // The common fields of oct_qgemm_desc and oct_qconv_desc, with the names to use in messages.
 struct LayerDesc {
   const char* scales_name;    // "b_scales" or "w_scales"
@@ -25,6 +33,7 @@ struct LayerDesc {
   int32_t a_min, a_max;
   const float* scales;
   int64_t scale_count;
+  Weights weights;
   oct_dtype bias_type;
   const void* bias;
   oct_dtype add_type;
@@ -49,6 +58,7 @@ struct Layer {
   EpilogueScalars scalars;
   std::vector<float> mult, bias_f32;  // one per column, or empty where unused
   std::vector<int32_t> bias_s32;
+  std::vector<int32_t> w_zero_points;  // one per column, of packed weights; empty: all zero
 
   // Values that A spans, less one.
   int a_span() const { return a_max - a_min; }

@@ -46,6 +46,7 @@ class PlanBuilder {
     spec.epilogue = p_.epilogue;
     set_k(row, p_.k(), 1, &spec);
     spec.a_shift = !plan_.packed_a && plan_.a_shift != 0;
+    spec.row_terms = p_.w_zero_points.empty() ? 0 : 1;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
     return plan_.codes.back().get();
   }
@@ -55,6 +56,7 @@ class PlanBuilder {
     plan_.init.resize(columns_);
     plan_.mult.resize(columns_);
     plan_.bias.resize(columns_);
+    if (!p_.w_zero_points.empty()) plan_.row_sum_factor.resize(columns_);
     for (const Panel& panel : plan_.panels) pack_panel(panel);
   }
 
@@ -67,7 +69,12 @@ class PlanBuilder {
       const auto n = static_cast<size_t>(panel.n0 + i);
       const size_t column = panel.column + static_cast<size_t>(i);
       uint32_t init = p_.bias_s32.empty() ? 0 : static_cast<uint32_t>(p_.bias_s32[n]);
-      init -= zero_point * static_cast<uint32_t>(sums[i].sum);
+      uint32_t sum = static_cast<uint32_t>(sums[i].sum);  // of weights less their zero point
+      if (!p_.w_zero_points.empty()) {
+        sum -= static_cast<uint32_t>(p_.k()) * static_cast<uint32_t>(p_.w_zero_points[n]);
+        plan_.row_sum_factor[column] = -p_.w_zero_points[n];
+      }
+      init -= zero_point * sum;
       if (plan_.packed_a) init -= static_cast<uint32_t>(sums[i].product);
       plan_.init[column] = static_cast<int32_t>(init);
       if (!p_.mult.empty()) plan_.mult[column] = p_.mult[n];
@@ -93,6 +100,7 @@ struct Block {
   const uint8_t* a;
   int64_t a_stride;
   const int32_t* row_init;
+  const int32_t* row_sums;  // where the weights have zero points
   uint8_t* c;
   int64_t row;  // its number, of C
 };
@@ -142,6 +150,10 @@ class BlockRun {
     g_.bias = plan_.bias.data() + panel.column;
     g_.a = block_.a + row * g_.a_stride_bytes;
     g_.row_init = block_.row_init ? block_.row_init + row : nullptr;
+    if (block_.row_sums) {
+      g_.row_factor[0] = block_.row_sums + row;
+      g_.col_factor[0] = plan_.row_sum_factor.data() + panel.column;
+    }
     g_.c = block_.c + row * g_.c_stride_bytes + panel.n0 * size;
     g_.tiles = tiles;
     if (tensors_) set_tensors(block_.row + row, panel.n0);
@@ -180,6 +192,25 @@ void run_packed_block(const Job& job, GemmCalls& calls, IndexRange panels, Block
   BlockRun(job, calls, block).run(panels);
 }
 
+void sum_rows(const oct_qgemm& plan, const Block& block, int32_t* sums) {
+  constexpr Tap kOne{0, 0};
+  const bool is_signed = plan.layout().main->flags & kRowSignedA;
+  sum_a_rows({block.a, block.a_stride, &kOne, &kOne + 1, plan.problem.k(), plan.a_shift, is_signed},
+             block.rows, sums);
+}
+
+void run_rows(const Job& job, GemmCalls& calls, IndexRange panels, Block block) {
+  int32_t sums[kMaxRowFactors];
+  if (!job.plan.row_sum_factor.empty()) {
+    sum_rows(job.plan, block, sums);
+    block.row_sums = sums;
+  }
+  if (job.plan.packed_a)
+    run_packed_block(job, calls, panels, block);
+  else
+    BlockRun(job, calls, block).run(panels);
+}
+
 void run_task(void* arg, size_t index) {
   const Job& job = *static_cast<const Job*>(arg);
   const ScopedFloatMode float_mode;
@@ -192,16 +223,11 @@ void run_task(void* arg, size_t index) {
   const int64_t end = std::min(tiles.end * mr, m);
   GemmCalls calls;
   for (int64_t row = tiles.begin * mr; row < end; row += s.block_rows) {
-    const Block block{std::min(s.block_rows, end - row),
-                      static_cast<const uint8_t*>(job.args.a) + row * job.args.a_stride_bytes,
-                      job.args.a_stride_bytes,
-                      nullptr,
-                      static_cast<uint8_t*>(job.args.c) + row * job.args.c_stride_bytes,
-                      row};
-    if (job.plan.packed_a)
-      run_packed_block(job, calls, panels, block);
-    else
-      BlockRun(job, calls, block).run(panels);
+    run_rows(job, calls, panels,
+             {std::min(s.block_rows, end - row),
+              static_cast<const uint8_t*>(job.args.a) + row * job.args.a_stride_bytes,
+              job.args.a_stride_bytes, nullptr, nullptr,
+              static_cast<uint8_t*>(job.args.c) + row * job.args.c_stride_bytes, row});
   }
 }
 
@@ -232,8 +258,9 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
 Schedule make_schedule(const oct_qgemm& plan, int64_t m) {
   const Problem& p = plan.problem;
   const int64_t mr = plan.layout().main->mr, k = p.k();
-  const int64_t fit =
+  int64_t fit =
       plan.packed_a ? max_packed_rows(k) : static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / k;
+  if (!plan.row_sum_factor.empty()) fit = std::min(fit, kMaxRowFactors);
   Schedule s{std::max(fit / mr, int64_t{1}) * mr, 1, 1};
   const int threads = plan.context->threads.count();
   if (threads == 1) return s;

@@ -13,6 +13,8 @@
 
 namespace oct {
 
+// Rows of a block where their sums or zero points are needed, which lie on the stack.
+inline constexpr int64_t kMaxRowFactors = 1024;
 // Stack that a thread spends on packed rows of A.
 inline constexpr int64_t kPackedABytes = 64 << 10;
 
@@ -46,6 +48,8 @@ struct oct_qgemm {
   std::vector<oct::Panel> panels;
   oct::Buffer packed_b;
   std::vector<int32_t> init;
+  // Per column: what the sum of a row of A is multiplied by, minus the zero point of the weights.
+  std::vector<int32_t> row_sum_factor;  // empty: all zero
   std::vector<float> mult, bias;
   oct::EpilogueParams params;
 

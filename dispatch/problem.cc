@@ -25,6 +25,8 @@ LayerDesc layer_of(const oct_qgemm_desc& d) {
           d.a_max,
           d.b_scales,
           d.b_scale_count,
+          {"b_type", "b_zero_points", "b_zero_point_count", d.b_type, d.b_zero_points,
+           d.b_zero_point_count},
           d.bias_type,
           d.bias,
           OCT_NONE,
@@ -60,7 +62,12 @@ oct_status check_b(const oct_qgemm_desc& d, BView* view) {
       extent > std::numeric_limits<int64_t>::max() / 16)
     return fail(OCT_INVALID_ARGUMENT, "B overflows: %" PRId64 " rows, b_stride_bytes %" PRId64,
                 rows, stride);
-  *view = {d.b, kn ? BLayout::kKN : BLayout::kNK, stride, d.k, d.n};
+  *view = {static_cast<const int8_t*>(d.b),
+           kn ? BLayout::kKN : BLayout::kNK,
+           stride,
+           d.k,
+           d.n,
+           d.b_type == OCT_U8};
   return OCT_OK;
 }
 

@@ -21,23 +21,30 @@ __m128i load4(const int8_t* p) {
   return _mm_cvtsi32_si128(v);
 }
 
+// What turns u8 into s8 less 128 by xor, or nothing.
+__m128i flip_of(const BView& b) { return _mm_set1_epi8(b.is_unsigned ? -128 : 0); }
+
 // Lane c of the result holds w[4g .. 4g+3] of column n0 + c.
 __m128i whole_block(const BView& b, int64_t k, int64_t n) {
   const bool kn = b.layout == BLayout::kKN;
   const int8_t* p = kn ? b.data + k * b.stride_bytes + n : b.data + n * b.stride_bytes + k;
   const __m128i r0 = load4(p), r1 = load4(p + b.stride_bytes);
   const __m128i r2 = load4(p + 2 * b.stride_bytes), r3 = load4(p + 3 * b.stride_bytes);
-  if (kn) return _mm_unpacklo_epi16(_mm_unpacklo_epi8(r0, r1), _mm_unpacklo_epi8(r2, r3));
-  return _mm_unpacklo_epi64(_mm_unpacklo_epi32(r0, r1), _mm_unpacklo_epi32(r2, r3));
+  const __m128i block =
+      kn ? _mm_unpacklo_epi16(_mm_unpacklo_epi8(r0, r1), _mm_unpacklo_epi8(r2, r3))
+         : _mm_unpacklo_epi64(_mm_unpacklo_epi32(r0, r1), _mm_unpacklo_epi32(r2, r3));
+  return _mm_xor_si128(block, flip_of(b));
 }
 
 // The same at the edges of B: elements at or beyond (b.k, n_end) are zero.
 __m128i edge_block(const BView& b, int64_t k, int64_t n, int64_t n_end) {
   int8_t block[16] = {};
+  const int flip = b.is_unsigned ? -128 : 0;
   for (int64_t c = n; c < std::min(n + kBlockColumns, n_end); ++c)
     for (int64_t i = k; i < std::min(k + kKr, b.k); ++i)
-      block[(c - n) * kKr + (i - k)] = b.layout == BLayout::kKN ? b.data[i * b.stride_bytes + c]
-                                                                : b.data[c * b.stride_bytes + i];
+      block[(c - n) * kKr + (i - k)] = static_cast<int8_t>(
+          flip ^
+          b.data[b.layout == BLayout::kKN ? i * b.stride_bytes + c : c * b.stride_bytes + i]);
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(block));
 }
 
@@ -53,7 +60,8 @@ struct FourBlocks {
 // Four blocks side by side from K rows: sixteen columns of each row in one load.
 FourBlocks blocks_from_rows(const BView& b, int64_t k, int64_t n) {
   const auto row = [&](int64_t i) {
-    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.data + (k + i) * b.stride_bytes + n));
+    const auto* from = reinterpret_cast<const __m128i*>(b.data + (k + i) * b.stride_bytes + n);
+    return _mm_xor_si128(_mm_loadu_si128(from), flip_of(b));
   };
   const __m128i r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
   const __m128i lo01 = _mm_unpacklo_epi8(r0, r1), hi01 = _mm_unpackhi_epi8(r0, r1);

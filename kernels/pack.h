@@ -42,9 +42,10 @@ struct BView {
   BLayout layout;
   int64_t stride_bytes;
   int64_t k, n;
+  bool is_unsigned = false;  // u8, which is packed as s8: less 128
 };
 
-// What the epilogue has to correct, per column of a panel.
+// What the epilogue has to correct, per column of a panel; w as packed.
 struct ColumnSums {
   int32_t sum;      // of w[k], modulo 2^32
   int32_t product;  // of w[2i] * w[2i+1] over the padded K, modulo 2^32
@@ -65,5 +66,19 @@ bool weight_pairs_safe(const BView& b);
 size_t packed_a_row_bytes(int64_t k);
 void pack_a_rows(const uint8_t* a, int64_t a_stride_bytes, int rows, int64_t k, uint8_t shift,
                  void* dst, int32_t* row_term);
+
+// Rows of A as a GEMM row sees them: `k` bytes at every tap's a_offset, of which it makes
+// (a + shift) mod 256 or, if `is_signed`, takes a as s8.
+struct ARows {
+  const uint8_t* a;
+  int64_t stride_bytes;
+  const Tap *taps, *taps_end;
+  int64_t k;
+  uint8_t shift;
+  bool is_signed;
+};
+
+// sums[m]: of all the bytes of row m, modulo 2^32. Needs AVX2.
+void sum_a_rows(const ARows& rows, int64_t count, int32_t* sums);
 
 }  // namespace oct

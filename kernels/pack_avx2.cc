@@ -32,6 +32,14 @@ OCT_AVX2 inline int32_t sum_lanes(__m256i v) {
   return _mm_cvtsi128_si32(s);
 }
 
+// The last k % 32 bytes of a row; what lies beyond K becomes zero when the shift is added.
+OCT_AVX2 inline __m256i last_bytes(const uint8_t* a, int64_t count, uint8_t shift) {
+  alignas(32) uint8_t last[32];
+  std::memset(last, static_cast<uint8_t>(-shift), sizeof last);
+  std::memcpy(last, a, static_cast<size_t>(count));
+  return _mm256_load_si256(reinterpret_cast<const __m256i*>(last));
+}
+
 OCT_AVX2 int32_t pack_row(const uint8_t* a, int64_t k, uint8_t shift, uint8_t* dst) {
   const __m256i add = _mm256_set1_epi8(static_cast<char>(shift));
   __m256i products = _mm256_setzero_si256();
@@ -41,14 +49,34 @@ OCT_AVX2 int32_t pack_row(const uint8_t* a, int64_t k, uint8_t shift, uint8_t* d
     products = _mm256_add_epi32(products, pack_32(_mm256_add_epi8(v, add), dst + 2 * i));
   }
   if (i < k) {
-    // What lies beyond K must be zero after the shift, or it would enter the row's term.
-    alignas(32) uint8_t last[32];
-    std::memset(last, static_cast<uint8_t>(-shift), sizeof last);
-    std::memcpy(last, a + i, static_cast<size_t>(k - i));
-    const __m256i v = _mm256_load_si256(reinterpret_cast<const __m256i*>(last));
+    const __m256i v = last_bytes(a + i, k - i, shift);
     products = _mm256_add_epi32(products, pack_32(_mm256_add_epi8(v, add), dst + 2 * i));
   }
   return static_cast<int32_t>(0u - static_cast<uint32_t>(sum_lanes(products)));
+}
+
+// The sums of eight bytes each, in the low halves of quadwords.
+OCT_AVX2 inline __m256i sum_bytes(__m256i v, __m256i add) {
+  return _mm256_sad_epu8(_mm256_add_epi8(v, add), _mm256_setzero_si256());
+}
+OCT_AVX2 inline __m256i load(const uint8_t* a) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
+}
+
+OCT_AVX2 int32_t sum_row(const uint8_t* a, int64_t k, uint8_t shift) {
+  const __m256i add = _mm256_set1_epi8(static_cast<char>(shift));
+  __m256i sum0 = _mm256_setzero_si256(), sum1 = sum0;
+  int64_t i = 0;
+  for (; i + 64 <= k; i += 64) {
+    sum0 = _mm256_add_epi32(sum0, sum_bytes(load(a + i), add));
+    sum1 = _mm256_add_epi32(sum1, sum_bytes(load(a + i + 32), add));
+  }
+  if (i + 32 <= k) {
+    sum0 = _mm256_add_epi32(sum0, sum_bytes(load(a + i), add));
+    i += 32;
+  }
+  if (i < k) sum1 = _mm256_add_epi32(sum1, sum_bytes(last_bytes(a + i, k - i, shift), add));
+  return sum_lanes(_mm256_add_epi32(sum0, sum1));
 }
 
 }  // namespace
@@ -61,6 +89,20 @@ OCT_AVX2 void pack_a_rows(const uint8_t* a, int64_t a_stride_bytes, int rows, in
   for (int r = 0; r < rows; ++r) {
     row_term[r] = pack_row(a + r * a_stride_bytes, k, shift, out);
     out += packed_a_row_bytes(k);
+  }
+  _mm256_zeroupper();
+}
+
+OCT_AVX2 void sum_a_rows(const ARows& r, int64_t count, int32_t* sums) {
+  // s8 is u8 less 128 once its sign is flipped.
+  const uint8_t shift = r.is_signed ? 128 : r.shift;
+  const auto bytes = static_cast<uint32_t>((r.taps_end - r.taps) * r.k);
+  const uint32_t offset = r.is_signed ? 128 * bytes : 0;
+  for (int64_t m = 0; m < count; ++m) {
+    uint32_t sum = 0;
+    for (const Tap* tap = r.taps; tap != r.taps_end; ++tap)
+      sum += static_cast<uint32_t>(sum_row(r.a + m * r.stride_bytes + tap->a_offset, r.k, shift));
+    sums[m] = static_cast<int32_t>(sum - offset);
   }
   _mm256_zeroupper();
 }

@@ -8,15 +8,17 @@
 namespace oct {
 namespace {
 
-// sum over k of (a[k] - zero_point) * B[k][n]. Unsigned, because sums may wrap.
+// sum over k of (a[k] - zero_point) * (B[k][n] - its zero point). Unsigned, because sums may wrap.
 uint32_t dot(const ReferenceGemm& g, const uint8_t* a, int64_t n) {
   const bool kn = g.b.layout == BLayout::kKN;
   const int8_t* b = g.b.data + (kn ? n : n * g.b.stride_bytes);
   const int64_t step = kn ? g.b.stride_bytes : 1;
   uint32_t sum = 0;
+  const int zero_point = g.b_zero_points ? g.b_zero_points[n] : 0;
   for (int64_t k = 0; k < g.b.k; ++k) {
     const int value = g.a_type == DType::kS8 ? static_cast<int8_t>(a[k]) : a[k];
-    sum += static_cast<uint32_t>((value - g.a_zero_point) * b[k * step]);
+    const int weight = g.b.is_unsigned ? static_cast<uint8_t>(b[k * step]) : b[k * step];
+    sum += static_cast<uint32_t>((value - g.a_zero_point) * (weight - zero_point));
   }
   return sum;
 }

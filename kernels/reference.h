@@ -23,6 +23,7 @@ struct ReferenceGemm {
   bool relu, clamp;
   float clamp_min, clamp_max;
   PostChain post{};
+  const int32_t* b_zero_points = nullptr;  // one per column, of b's own type; null: zeros
 };
 
 // The tensors of the chain's operations, each as the row of its elements that belongs to C's row.

@@ -18,12 +18,14 @@ int64_t input_of(const ReferenceConv& v, size_t axis, int64_t in, int64_t o, int
   return i >= 0 && i < in ? i : -1;
 }
 
-// sum over taps and channels of (A - zero point) * W for one output element, modulo 2^32.
+// sum over taps and channels of (A - zero point) * (W - its zero point) for one output element,
+// modulo 2^32.
 uint32_t element(const ReferenceConv& v, const Index& in, const uint8_t* image, const Index& o,
                  int64_t channel) {
   const int64_t group_in = v.in_channels / v.groups;
   const int64_t first = channel / (v.out_channels / v.groups) * group_in;
   const int8_t* w = v.w + channel * v.kernel[0] * v.kernel[1] * v.kernel[2] * group_in;
+  const int zero_point = v.layer.b_zero_points ? v.layer.b_zero_points[channel] : 0;
   uint32_t sum = 0;
   for (int64_t td = 0; td < v.kernel[0]; ++td)
     for (int64_t th = 0; th < v.kernel[1]; ++th)
@@ -35,7 +37,8 @@ uint32_t element(const ReferenceConv& v, const Index& in, const uint8_t* image, 
         const uint8_t* a = image + ((d * in[1] + h) * in[2] + x) * v.in_channels + first;
         for (int64_t i = 0; i < group_in; ++i) {
           const int value = v.layer.a_type == DType::kS8 ? static_cast<int8_t>(a[i]) : a[i];
-          sum += static_cast<uint32_t>((value - v.layer.a_zero_point) * w[i]);
+          const int weight = v.layer.b.is_unsigned ? static_cast<uint8_t>(w[i]) : w[i];
+          sum += static_cast<uint32_t>((value - v.layer.a_zero_point) * (weight - zero_point));
         }
       }
   return sum;

@@ -9,7 +9,7 @@
 namespace oct {
 
 struct ReferenceConv {
-  ReferenceGemm layer;  // everything but its b
+  ReferenceGemm layer;  // of its b, is_unsigned only
   const int8_t* w;      // [out_channels][taps][in_channels / groups], taps in row-major order
   int64_t in_channels, out_channels, groups;
   std::array<int64_t, 3> kernel, stride, dilation, pad_begin;

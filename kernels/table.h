@@ -20,6 +20,7 @@ struct KernelRow;
 
 inline constexpr int kMaxMr = 64;  // most rows of any tile
 inline constexpr int kMaxNr = 64;  // most columns of any tile
+inline constexpr int kMaxRowTerms = 2;
 inline constexpr int kKr = 4;      // packed B is made of groups of four K on every ISA
 
 // How a kernel wants its operands; kernels/pack.h draws the layouts.
@@ -51,6 +52,7 @@ struct GemmSpec {
   int k_tail = 0;         // bytes of A in the last step, if it is not whole
   int rows_per_step = 0;  // tile kernels: rows of the last tile finished in each step of the next
   bool a_shift = false;   // kBytes only: GemmArgs::a_shift is added to every byte of A
+  int row_terms = 0;      // products of a row's and a column's number added to sums: 0, 1 or 2
   bool taps = false;      // K is a list of taps (convolution) instead of one run of groups
   EpilogueSpec epilogue;
 
@@ -82,6 +84,9 @@ struct GemmArgs {
   const float* mult;        // unused for s32
   const float* bias;        // only with bias_f32
   const int32_t* row_init;  // per row, AForm::kPairs16 only: added to the accumulators
+  // With row_terms: sums += row_factor[t][row] * col_factor[t][column], the first t of both.
+  const int32_t* row_factor[kMaxRowTerms];
+  const int32_t* col_factor[kMaxRowTerms];
   const EpilogueParams* epilogue;
   const Tap *taps, *taps_end;    // with taps: at least none
   PostTensor post[kMaxPostOps];  // of the operations that have one

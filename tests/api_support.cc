@@ -47,8 +47,12 @@ std::vector<uint8_t> QgemmProblem::expected() const {
   std::vector<float> scales(static_cast<size_t>(d.n), 1.0f);
   for (size_t i = 0; i < scales.size() && d.b_scales; ++i)
     scales[i] = d.b_scales[d.b_scale_count == 1 ? 0 : i];
+  std::vector<int32_t> zero_points(scales.size());
+  for (size_t i = 0; i < zero_points.size() && d.b_zero_points; ++i)
+    zero_points[i] = d.b_zero_points[d.b_zero_point_count == 1 ? 0 : i];
   ReferenceGemm reference = {
-      .b = {d.b, kn ? BLayout::kKN : BLayout::kNK, stride, d.k, d.n},
+      .b = {static_cast<const int8_t*>(d.b), kn ? BLayout::kKN : BLayout::kNK, stride, d.k, d.n,
+            d.b_type == OCT_U8},
       .a_type = static_cast<DType>(d.a_type),
       .a_zero_point = d.a_zero_point,
       .a_scale = d.a_scale,
@@ -63,6 +67,7 @@ std::vector<uint8_t> QgemmProblem::expected() const {
       .clamp_min = d.clamp_min,
       .clamp_max = d.clamp_max,
       .post = chain.inner(),
+      .b_zero_points = zero_points.data(),
   };
   if (const PostOp* bound = chain.bound()) {
     reference.relu = bound->kind == PostKind::kRelu;
@@ -140,6 +145,16 @@ void draw_a(Rng& rng, QgemmProblem& p) {
     p.a[i] = static_cast<uint8_t>(fill_value(rng, fill, lo, hi, static_cast<int64_t>(i)));
 }
 
+void draw_zero_points(Rng& rng, QgemmProblem& p) {
+  oct_qgemm_desc& d = p.desc;
+  d.b_type = rng.one_in(2) ? OCT_U8 : OCT_S8;
+  d.b_zero_point_count = rng.one_in(2) ? 1 : d.n;
+  const DType type = static_cast<DType>(d.b_type);
+  for (int64_t i = 0; i < d.b_zero_point_count; ++i)
+    p.b_zero_points.push_back(static_cast<int32_t>(rng.between(dtype_min(type), dtype_max(type))));
+  if (!rng.one_in(4)) d.b_zero_points = p.b_zero_points.data();
+}
+
 void draw_b(Rng& rng, QgemmProblem& p) {
   oct_qgemm_desc& d = p.desc;
   d.b_layout = rng.one_in(2) ? OCT_B_KN : OCT_B_NK;
@@ -154,6 +169,7 @@ void draw_b(Rng& rng, QgemmProblem& p) {
     p.b[i] = static_cast<int8_t>(
         fill_value(rng, fill, -limit, std::min(limit, 127), static_cast<int64_t>(i)));
   d.b = p.b.data();
+  if (rng.one_in(2)) draw_zero_points(rng, p);
 }
 
 // Scales around one output unit per typical sum.

@@ -53,7 +53,7 @@ struct QgemmProblem {
   std::vector<int8_t> b;
   std::vector<uint8_t> a;
   std::vector<float> b_scales, bias_f32;
-  std::vector<int32_t> bias_s32;
+  std::vector<int32_t> bias_s32, b_zero_points;
   ApiChain chain;
 
   size_t element_bytes() const { return dtype_bytes(static_cast<DType>(desc.c_type)); }

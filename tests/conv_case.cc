@@ -67,6 +67,15 @@ class Drawing {
                             : padded / d.stride[i] + 1;
   }
 
+  void zero_points() {
+    d.w_type = rng.one_in(2) ? OCT_U8 : OCT_S8;
+    d.w_zero_point_count = rng.one_in(2) ? 1 : d.out_channels;
+    for (int64_t i = 0; i < d.w_zero_point_count; ++i)
+      c.w_zero_points.push_back(
+          static_cast<int32_t>(rng.between(type_min(d.w_type), type_max(d.w_type))));
+    if (!rng.one_in(4)) d.w_zero_points = c.w_zero_points.data();
+  }
+
   void operands() {
     d.a_type = rng.one_in(2) ? OCT_S8 : OCT_U8;
     const int lo = type_min(d.a_type), hi = type_max(d.a_type);
@@ -93,6 +102,7 @@ class Drawing {
           }
     }
     d.w = c.w.data();
+    if (rng.one_in(3)) zero_points();
     c.scales.resize(static_cast<size_t>(rng.one_in(4) ? 1 : d.out_channels));
     for (float& s : c.scales) s = static_cast<float>(rng.log_real(1e-4, 2e-3));
     d.w_scales = c.scales.data();
@@ -211,6 +221,11 @@ std::vector<uint8_t> ConvCase::expected() const {
     g.clamp_min = bound->alpha;
     g.clamp_max = bound->beta;
   }
+  std::vector<int32_t> zero_points(static_cast<size_t>(d.out_channels));
+  for (size_t i = 0; i < zero_points.size() && d.w_zero_points; ++i)
+    zero_points[i] = d.w_zero_points[d.w_zero_point_count == 1 ? 0 : i];
+  g.b.is_unsigned = d.w_type == OCT_U8;
+  g.b_zero_points = zero_points.data();
   v.w = w_ohwi.data();
   v.in_channels = d.in_channels;
   v.out_channels = d.out_channels;

@@ -25,7 +25,7 @@ struct ConvCase {
   std::vector<int8_t> w_ohwi;  // [out_channels][taps][in_channels / groups]
   std::vector<uint8_t> a, x;   // dense; x is empty without add_type
   std::vector<float> scales, bias_f32;
-  std::vector<int32_t> bias_s32;
+  std::vector<int32_t> bias_s32, w_zero_points;
   ApiChain chain;
 
   int64_t taps() const;

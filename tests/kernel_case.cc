@@ -63,7 +63,8 @@ struct KernelRunner::Buffers {
   CodeCache cache;
   GuardBuffer a, a_paged, a_packed, b, b_packed;
   GuardBuffer init{"init", 4 * kMaxNr}, mult{"mult", 4 * kMaxNr}, bias{"bias", 4 * kMaxNr},
-      row_init{"row_init", 4096}, params{"epilogue", sizeof(EpilogueParams)},
+      row_init{"row_init", 4096}, row_factor{"row_factor", 4096},
+      col_factor{"col_factor", 4 * kMaxNr}, params{"epilogue", sizeof(EpilogueParams)},
       scratch{"scratch", kGemmScratchBytes};
   GuardBuffer c, c_paged;
   std::vector<std::unique_ptr<GuardBuffer>> tensors;  // of post-operations
@@ -179,17 +180,40 @@ class Call {
     const int64_t stride = width + rng_.between(0, kMaxPad);
     const auto size = static_cast<size_t>((height - 1) * stride + width);
     auto* b = reinterpret_cast<int8_t*>(s_.b.place(either_end(rng_), size));
-    reference_.b = {b, kn ? BLayout::kKN : BLayout::kNK, stride, c_.k, c_.n};
+    reference_.b = {b,    kn ? BLayout::kKN : BLayout::kNK, stride, c_.k,
+                    c_.n, c_.affine && rng_.one_in(2)};
     const int64_t k_step = kn ? stride : 1, n_step = kn ? 1 : stride;
+    const int flip = reference_.b.is_unsigned ? -128 : 0;  // drawn as they are packed
     for (int64_t n = 0; n < c_.n; ++n)
       for (int64_t k = 0; k < c_.k; k += 2) {
         const WeightPair pair = draw_weights(k);
-        b[k * k_step + n * n_step] = pair.w0;
-        if (k + 1 < c_.k) b[(k + 1) * k_step + n * n_step] = pair.w1;
+        b[k * k_step + n * n_step] = static_cast<int8_t>(pair.w0 ^ flip);
+        if (k + 1 < c_.k) b[(k + 1) * k_step + n * n_step] = static_cast<int8_t>(pair.w1 ^ flip);
       }
     void* packed = s_.b_packed.place(either_end(rng_), packed_b_bytes(row_, c_.k, c_.n), 64);
     pack_b_panel(row_, reference_.b, 0, c_.n, packed, sums_);
     args_.b = packed;
+    if (c_.affine) draw_zero_points();
+  }
+
+  void draw_zero_points() {
+    const int least = reference_.b.is_unsigned ? 0 : -128;
+    for (int n = 0; n < c_.n; ++n)
+      b_zero_points_[n] = static_cast<int32_t>(rng_.between(least, least + 255));
+    reference_.b_zero_points = b_zero_points_;
+    spec_.row_terms = 1;
+    int32_t* sums = place<int32_t>(s_.row_factor, rows_);
+    constexpr Tap kOne{0, 0};
+    const bool is_signed = row_.flags & kRowSignedA;
+    sum_a_rows({a_, a_stride_, &kOne, &kOne + 1, c_.k, shift(), is_signed}, rows_, sums);
+    args_.row_factor[0] = sums;
+    const int padded = (c_.n + row_.lanes - 1) / row_.lanes * row_.lanes;
+    int32_t* factors = place<int32_t>(s_.col_factor, padded);
+    for (int n = 0; n < c_.n; ++n) factors[n] = -packed_zero_point(n);
+    args_.col_factor[0] = factors;
+  }
+  int packed_zero_point(int n) const {
+    return b_zero_points_[n] - (reference_.b.is_unsigned ? 128 : 0);
   }
 
   // C dense, strided, or with each row between guards of its own.
@@ -231,7 +255,9 @@ class Call {
     for (int n = 0; n < c_.n; ++n) {
       uint32_t start =
           c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[n]) : 0;
-      start -= zero_point * static_cast<uint32_t>(sums_[n].sum);
+      uint32_t sum = static_cast<uint32_t>(sums_[n].sum);
+      if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * c_.k);
+      start -= zero_point * sum;
       if (row_.a_form == AForm::kPairs16) start -= static_cast<uint32_t>(sums_[n].product);
       init[n] = static_cast<int32_t>(start);
     }
@@ -260,15 +286,18 @@ class Call {
              "%s, OCTAVO_TEST_SEED=%llu\n"
              "  m %d x tiles %d, n %d, K %lld\n"
              "  A %s in [%d, %d] shifted by %d, %s, zero point %d, stride %lld; B %s, %s%s\n"
-             "  C %s, stride %lld%s, bias %s, post %s, multipliers %s, zero point %d\n"
+             "%s  C %s, stride %lld%s, bias %s, post %s, multipliers %s, zero point %d\n"
              "  spec: k_tail %d, a_shift %d, saturating %d, clamp %d %d, zero_point %d\n",
              row_.name, static_cast<unsigned long long>(base_seed()), c_.m, c_.tiles, c_.n,
              static_cast<long long>(c_.k), dtype_name(c_.input.a_type), c_.input.a_min,
              c_.input.a_max, c_.input.shift, fill_name(a_fill_), reference_.a_zero_point,
              static_cast<long long>(a_stride_), fill_name(b_fill_),
              reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
-             c_.input.safe_weights ? ", safe pairs" : "", dtype_name(o.c_type),
-             static_cast<long long>(args_.c_stride_bytes),
+             c_.input.safe_weights ? ", safe pairs" : "",
+             !c_.affine                 ? ""
+             : reference_.b.is_unsigned ? "  B u8 with zero points\n"
+                                        : "  B s8 with zero points\n",
+             dtype_name(o.c_type), static_cast<long long>(args_.c_stride_bytes),
              c_buffer_->rows() > 1 ? " (guarded rows)" : "", dtype_name(o.bias), post_name(o.post),
              o.small_multipliers ? "below 1" : "above 1", reference_.c_zero_point, spec_.k_tail,
              spec_.a_shift, e.saturating, e.clamp_lo, e.clamp_hi, e.zero_point);
@@ -289,6 +318,7 @@ class Call {
   uint8_t* a_ = nullptr;
   int64_t a_stride_ = 0;
   ColumnSums sums_[kMaxNr];
+  int32_t b_zero_points_[kMaxNr];
   const GuardBuffer* c_buffer_ = nullptr;
 };
 

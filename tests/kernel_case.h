@@ -27,6 +27,7 @@ std::vector<InputCase> input_cases(const KernelRow& row, Rng& rng);
 struct KernelCase {
   OutputCase output;
   InputCase input;
+  bool affine = false;  // weights with zero points, some of them u8
   int m = 1, n = 1, tiles = 1;
   int64_t k = 1;
   uint64_t seed = 0;  // of operands, scales, strides and placement

@@ -31,6 +31,9 @@ template <class Set>
 std::function<void(QgemmProblem&)> desc(Set set) {
   return [set](QgemmProblem& p) { set(p.desc); };
 }
+constexpr int32_t kZeroPoints[20] = {-128, 127, 0, 0, 0, 0, 0, 0, 0, 0,
+                                     0,    0,   0, 0, 0, 0, 0, 0, 0, 128};
+
 #define DESC(statement) desc([](oct_qgemm_desc& d) { statement; })
 
 float per_channel(QgemmProblem& p, size_t index, float value) {
@@ -94,6 +97,13 @@ const std::vector<BadDesc>& bad_descs() {
       {"a_scale_denormal", DESC(d.a_scale = 1e-39f), {"a_scale", "1e-39"}},
 
       {"b_null", DESC(d.b = nullptr), {"b is null"}},
+      {"b_type_f32", DESC(d.b_type = OCT_F32), {"b_type is 4"}},
+      {"b_zero_point_count",
+       DESC(d.b_zero_points = kZeroPoints; d.b_zero_point_count = 3),
+       {"b_zero_point_count is 3", "20"}},
+      {"b_zero_point_range",
+       DESC(d.b_zero_points = kZeroPoints; d.b_zero_point_count = 20),
+       {"b_zero_points[19] is 128", "-128 .. 127"}},
       {"b_layout_unknown", DESC(d.b_layout = enumerator<oct_b_layout>(2)), {"b_layout", "2"}},
       {"b_stride_short", DESC(d.b_stride_bytes = 19), {"b_stride_bytes", "19", "20"}},
       {"b_stride_short_nk",

@@ -94,8 +94,9 @@ TEST_F(ApiResults, OperandsMayEndAtAPageAndStridesLeavePaddingAlone) {
       QgemmProblem p = draw_problem(rng, {kRows, kColumns, kK});
       const auto either = [&] { return rng.one_in(2) ? Flush::kLeft : Flush::kRight; };
       if (p.desc.b_stride_bytes == 0) {  // dense, so that it fits
-        p.desc.b = reinterpret_cast<int8_t*>(b.place(either(), p.b.size()));
-        std::memcpy(const_cast<int8_t*>(p.desc.b), p.b.data(), p.b.size());
+        uint8_t* const placed = b.place(either(), p.b.size());
+        std::memcpy(placed, p.b.data(), p.b.size());
+        p.desc.b = placed;
       }
       const Plan plan(context, p.desc);
       ASSERT_TRUE(plan) << p.text();

@@ -34,6 +34,7 @@ class Kernels : public testing::TestWithParam<const KernelRow*> {
     c.n = static_cast<int>(rng.between(1, row.nr));
     c.k = rng.between(1, 80);
     c.tiles = static_cast<int>(rng.between(1, kMaxTiles));
+    c.affine = rng.one_in(3);
     return c;
   }
 

@@ -216,7 +216,7 @@ enum {
 
 /* C[M,N] = epilogue(A[M,K] . B[K,N]).
  *
- *   T[m,n] = sum over k of (A[m,k] - a_zero_point) * B[k,n]           exact, int32
+ *   T[m,n] = sum over k of (A[m,k] - a_zero_point) * (B[k,n] - b_zero_points[n])   exact, int32
  *   bias s32 or none, C u8/s8:
  *     C = rne(clamp(float(T + bias[n]) * mult[n])) + c_zero_point
  *     mult[n] = fl(fl(a_scale * b_scales[n]) / c_scale)
@@ -242,11 +242,15 @@ typedef struct oct_qgemm_desc {
                              range of a_type. A range of at most 128 values lets cheaper exact
                              kernels run. Data outside breaks exactness, never memory safety. */
 
-  const int8_t *b;        /* read during creation only */
+  const void *b;          /* read during creation only */
   oct_b_layout b_layout;
   int64_t b_stride_bytes; /* 0: dense */
   const float *b_scales;  /* 1 (per-tensor) or n (per-channel) scales; may be NULL for s32 C */
   int64_t b_scale_count;  /* 1 or n */
+  oct_dtype b_type;       /* OCT_S8 or OCT_U8, which is as fast */
+  const int32_t *b_zero_points; /* 1 or n, within b_type's range; NULL: zeros. Other than 0 for s8
+                                   and 128 for u8 they cost a sum over every row of A */
+  int64_t b_zero_point_count;   /* 1 or n */
 
   oct_dtype bias_type;    /* OCT_NONE, OCT_S32 (scale a_scale * b_scales[n]) or OCT_F32 */
   const void *bias;       /* n values; NULL exactly when bias_type is OCT_NONE */
@@ -264,7 +268,7 @@ typedef struct oct_qgemm_desc {
 
 #define OCT_QGEMM_DESC_INIT                                                                  \
   {sizeof(oct_qgemm_desc), 0, 0, 0, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_B_KN, 0, NULL, 0,       \
-   OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL}
+   OCT_S8, NULL, 0, OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL}
 
 /* An immutable plan: packed weights, epilogue parameters, machine code. Any number of threads
  * may run one plan at the same time. */
@@ -274,8 +278,9 @@ typedef struct oct_qgemm oct_qgemm;
  * caller's arrays are not referenced afterwards.
  * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_UNSUPPORTED (the forced kernel cannot
  * do this problem, with the reason), OCT_OUT_OF_MEMORY, OCT_INTERNAL. K beyond
- * (2^31 - 1) / (128 * max |A - a_zero_point|), where T may leave int32 (u8 A with zero point 0:
- * 65793), is OCT_INVALID_ARGUMENT without ALLOW_WRAP.
+ * (2^31 - 1) / (max |A - a_zero_point| * max |B - b_zero_point|), where T may leave int32 (u8 A
+ * with zero point 0 and s8 B with zero points 0: 65793), is OCT_INVALID_ARGUMENT without
+ * ALLOW_WRAP.
  * The caller owns *plan and ends it with oct_qgemm_destroy. Thread-safe. */
 OCT_API oct_status oct_qgemm_create(oct_context *context, const oct_qgemm_desc *desc,
                                     oct_qgemm **plan);
@@ -333,7 +338,8 @@ enum {
  * their first `rank` entries; the others are ignored.
  *
  *   T[b, o.., c] = sum over taps t and channels i of
- *       (A[b, o * stride - pad_begin + t * dilation, g, i] - a_zero_point) * W[c, t, i]
+ *       (A[b, o * stride - pad_begin + t * dilation, g, i] - a_zero_point) *
+ *       (W[c, t, i] - w_zero_points[c])
  *   with g the group of output channel c. Taps outside the input add exactly zero.
  *   Output size: (in + pad_begin + pad_end - dilation * (kernel - 1) - 1) / stride + 1, rounded
  *   down.
@@ -358,10 +364,13 @@ typedef struct oct_qconv_desc {
   float a_scale;
   int32_t a_min, a_max;
 
-  const int8_t *w;              /* dense; read during creation only */
+  const void *w;                /* dense; read during creation only */
   oct_weights_layout w_layout;
   const float *w_scales;        /* per output channel, or one */
   int64_t w_scale_count;        /* 1 or out_channels */
+  oct_dtype w_type;             /* these: as b_type, b_zero_points in oct_qgemm_desc */
+  const int32_t *w_zero_points; /* per output channel, or one; NULL: zeros */
+  int64_t w_zero_point_count;   /* 1 or out_channels */
 
   oct_dtype bias_type;          /* as in oct_qgemm_desc */
   const void *bias;             /* out_channels values */
@@ -384,8 +393,8 @@ typedef struct oct_qconv_desc {
 
 #define OCT_QCONV_DESC_INIT                                                                   \
   {sizeof(oct_qconv_desc), 2, 0, 0, 0, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0},         \
-   {0, 0, 0}, {0, 0, 0}, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_WEIGHTS_OHWI, NULL, 0, OCT_NONE,    \
-   NULL, OCT_NONE, 1.0f, 0, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, {0, 0, 0}, NULL}
+   {0, 0, 0}, {0, 0, 0}, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_WEIGHTS_OHWI, NULL, 0, OCT_S8, NULL, \
+   0, OCT_NONE, NULL, OCT_NONE, 1.0f, 0, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, {0, 0, 0}, NULL}
 
 /* As oct_qgemm: immutable, thread-safe, and good for any batch and input size. */
 typedef struct oct_qconv oct_qconv;
