@@ -1,5 +1,7 @@
 #include "dispatch/elementwise.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <cassert>
 #include <memory>
@@ -81,19 +83,31 @@ ElementwiseArgs part_of(const Job& job, IndexRange rows, IndexRange cols) {
   return a;
 }
 
+// to[i] = dividend / divisors[i], where the dividend is 1 or dividends[i]. Four at a time: the
+// compiler takes one, which shows where there are few rows.
+void divide(const float* dividends, const float* divisors, int64_t count, float* to) {
+  const __m128 one = _mm_set1_ps(1.0f);
+  int64_t i = 0;
+  for (; i + 4 <= count; i += 4)
+    _mm_storeu_ps(to + i, _mm_div_ps(dividends ? _mm_loadu_ps(dividends + i) : one,
+                                     _mm_loadu_ps(divisors + i)));
+  for (; i < count; ++i) to[i] = (dividends ? dividends[i] : 1.0f) / divisors[i];
+}
+
 // One call for at most kChunk parameters, from `first` on.
-void run_chunk(const Job& job, ElementwiseArgs a, int64_t first, int64_t count) {
+void run_chunk(const Job& job, ElementwiseArgs& a, int64_t first, int64_t count) {
   const ElementwiseWork& w = job.work;
-  float scale[kChunk];
-  for (int64_t i = 0; i < count && w.scales; ++i) {
-    const float s = w.scales[first + i];
-    scale[i] = w.inverts ? 1.0f / s : w.divisors ? s / w.divisors[first + i] : s;
-  }
-  a.scale = scale;
-  const auto zeros = [&](const int32_t* given) { return given ? given + first : kZeros; };
-  a.zero_point_in = zeros(a.zero_point_in);
-  a.zero_point_out = zeros(a.zero_point_out);
-  if (job.partial == nullptr && a.min) {
+  float quotients[kChunk];
+  a.scale = quotients;
+  if (w.inverts)
+    divide(nullptr, w.scales + first, count, quotients);
+  else if (w.divisors)
+    divide(w.scales + first, w.divisors + first, count, quotients);
+  else
+    a.scale = w.scales + first;
+  a.zero_point_in = a.zero_point_in ? a.zero_point_in + first : kZeros;
+  a.zero_point_out = a.zero_point_out ? a.zero_point_out + first : kZeros;
+  if (!job.partial && a.min) {
     a.min += first;
     a.max += first;
   }
@@ -112,8 +126,8 @@ void run_part(const Job& job, IndexRange rows, IndexRange cols, size_t task) {
   const IndexRange params = job.per_row ? rows : cols;
   for (int64_t first = params.begin; first < params.end; first += kChunk) {
     const IndexRange chunk{first, std::min(first + kChunk, params.end)};
-    run_chunk(job, job.per_row ? part_of(job, chunk, cols) : part_of(job, rows, chunk), first,
-              chunk.end - chunk.begin);
+    ElementwiseArgs a = job.per_row ? part_of(job, chunk, cols) : part_of(job, rows, chunk);
+    run_chunk(job, a, first, chunk.end - chunk.begin);
   }
 }
 
@@ -134,23 +148,27 @@ bool is_dense(const ElementwiseSpec& s, const ElementwiseArgs& a) {
          (s.out == DType::kNone || a.out_stride_bytes == a.cols * out_bytes(s));
 }
 
-// Whether the output is large enough to go past the caches, and lies on whole lines.
-bool should_stream(const ElementwiseSpec& s, const ElementwiseArgs& a) {
-  if (s.out == DType::kNone) return false;
+// Whether the output is large enough to go past the caches.
+bool is_large(const ElementwiseSpec& s, const ElementwiseArgs& a) {
   const auto l3 = static_cast<int64_t>(cpu_facts().l3_bytes);
-  if (a.rows * a.cols * out_bytes(s) < (l3 ? l3 : kUnknownL3) / kStreamShare) return false;
-  return reinterpret_cast<uintptr_t>(a.out) % kLine == 0 &&
+  return a.rows * a.cols * out_bytes(s) >= (l3 ? l3 : kUnknownL3) / kStreamShare;
+}
+
+// Whether it should and lies on whole lines, too.
+bool should_stream(const ElementwiseSpec& s, const ElementwiseArgs& a) {
+  return is_large(s, a) && reinterpret_cast<uintptr_t>(a.out) % kLine == 0 &&
          (a.rows == 1 || a.out_stride_bytes % kLine == 0);
 }
 
 // Elements before the output's first whole line, where a single long row can be made to begin.
 int64_t elements_before_line(const ElementwiseSpec& s, const ElementwiseArgs& a) {
-  if (s.out == DType::kNone || a.rows != 1) return 0;
+  if (a.rows != 1) return 0;
   const auto past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(a.out) % kLine);
   return std::min(a.cols, (kLine - past) % kLine / out_bytes(s));
 }
 
 void split(Job& job, const Threads& threads) {
+  if (threads.count() == 1) return;
   const ElementwiseSpec& s = job.work.spec;
   const double bytes = static_cast<double>(job.args.rows) * static_cast<double>(job.args.cols) *
                        static_cast<double>(in_bytes(s) + out_bytes(s));
@@ -181,6 +199,10 @@ void run_partial(Job& job, const Threads& threads) {
 void run_parts(Job& job, const Threads& threads) {
   split(job, threads);
   const int64_t tasks = job.row_tasks * job.col_tasks;
+  if (tasks == 1) {
+    const ScopedFloatMode float_mode;
+    return run_part(job, {0, job.args.rows}, {0, job.args.cols}, 0);
+  }
   if (job.work.spec.out == DType::kNone && tasks > 1 && !job.per_row && !job.per_column)
     return run_partial(job, threads);
   threads.run(static_cast<size_t>(tasks), run_task, &job);
@@ -205,21 +227,22 @@ void run_elementwise(const UsableIsas& isas, const ElementwiseCodes& codes, cons
     a.cols *= a.rows;
     a.rows = 1;
   }
-  const int64_t head = elements_before_line(spec, a);
-  Job rest = job;
-  rest.args = part_of(job, {0, a.rows}, {head, a.cols});
-  const bool in_two =
-      head && work.granularity == Granularity::kTensor && should_stream(spec, rest.args);
-  if (in_two) a.cols = head;
-  // All code before the first write: its generation may fail.
-  for (Job* j : {&job, &rest}) {
-    spec.streams = should_stream(spec, j->args);
-    j->fn = codes.get(isas, spec);
+  const bool reduces = spec.out == DType::kNone;
+  const int64_t head = is_large(spec, a) ? elements_before_line(spec, a) : 0;
+  if (head && work.granularity == Granularity::kTensor) {
+    Job rest = job;
+    rest.args = part_of(job, {0, a.rows}, {head, a.cols});
+    a.cols = head;
+    job.fn = codes.get(isas, spec);
+    spec.streams = should_stream(spec, rest.args);
+    rest.fn = codes.get(isas, spec);  // all code before the first write: generation may fail
+    run_parts(job, threads);
+    return run_parts(rest, threads);
   }
-  if (spec.out == DType::kNone)
-    set_empty(a.min, a.max, per_row ? a.rows : spec.per_column ? a.cols : 1);
+  spec.streams = should_stream(spec, a);
+  job.fn = codes.get(isas, spec);
+  if (reduces) set_empty(a.min, a.max, per_row ? a.rows : spec.per_column ? a.cols : 1);
   run_parts(job, threads);
-  if (in_two) run_parts(rest, threads);
 }
 
 }  // namespace oct

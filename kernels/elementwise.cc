@@ -31,7 +31,7 @@ ElementwiseBound elementwise_bound(const KernelRow& row, const ElementwiseSpec& 
   ElementwiseBound b;
   b.elements = kVectors * row.lanes;
   b.vectors = kVectors * (in + out) + (bytes ? 8 : 0);
-  b.multiplies = kVectors;
+  b.multiplies = reduces ? 0 : kVectors;
   b.loads = kVectors;
   b.stores = reduces ? 0 : bytes ? 1 : kVectors;
   b.instructions = b.vectors + (in == 0 ? b.loads : 0) + b.stores + kLoop;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "perf/elementwise.h"
 #include "perf/library.h"
 #include "perf/options.h"
 #include "perf/text.h"
@@ -149,6 +150,9 @@ void add_execution_options(CLI::App* app, BenchOptions& o) {
   app->add_option("--min-time", o.min_time_s, "Seconds of timing per side and problem (default 1)")
       ->type_name("SECONDS")
       ->group(group);
+  app->add_flag("--elementwise", o.elementwise,
+                "Time quantise, dequantise, requantise and min-max instead")
+      ->group(group);
   app->add_flag("--creation", o.creation,
                 "Time the creation of plans instead, also all of a network: the first, and again")
       ->group(group);
@@ -218,7 +222,8 @@ int run_program(int argc, char** argv) {
   if (!bench->parsed()) throw UsageError("say what to do: info or bench (--help explains)");
   if (list) return list_models();
   check_options(bench_options);
-  return run_bench(bench_options);
+  return bench_options.elementwise ? run_elementwise_bench(bench_options)
+                                   : run_bench(bench_options);
 }
 
 }  // namespace

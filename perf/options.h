@@ -43,7 +43,8 @@ struct BenchOptions {
   bool peer_f32 = false;  // the peer's f32 beside all convolutions, not only depthwise ones
 
   double min_time_s = 1.0;
-  bool creation = false;  // time creation instead of runs
+  bool creation = false;     // time creation instead of runs
+  bool elementwise = false;  // time quantise, dequantise, requantise and min-max instead
 
   Format format = Format::kTable;
   std::string out;  // empty: standard output
