@@ -53,16 +53,18 @@ __m128i any_block(const BView& b, int64_t k, int64_t n, int64_t n_end) {
   return whole ? whole_block(b, k, n) : edge_block(b, k, n, n_end);
 }
 
+__m128i load16(const BView& b, int64_t offset) {
+  return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(b.data + offset)),
+                       flip_of(b));
+}
+
 struct FourBlocks {
   __m128i block[4];
 };
 
 // Four blocks side by side from K rows: sixteen columns of each row in one load.
 FourBlocks blocks_from_rows(const BView& b, int64_t k, int64_t n) {
-  const auto row = [&](int64_t i) {
-    const auto* from = reinterpret_cast<const __m128i*>(b.data + (k + i) * b.stride_bytes + n);
-    return _mm_xor_si128(_mm_loadu_si128(from), flip_of(b));
-  };
+  const auto row = [&](int64_t i) { return load16(b, (k + i) * b.stride_bytes + n); };
   const __m128i r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
   const __m128i lo01 = _mm_unpacklo_epi8(r0, r1), hi01 = _mm_unpackhi_epi8(r0, r1);
   const __m128i lo23 = _mm_unpacklo_epi8(r2, r3), hi23 = _mm_unpackhi_epi8(r2, r3);
@@ -72,9 +74,7 @@ FourBlocks blocks_from_rows(const BView& b, int64_t k, int64_t n) {
 
 // Four blocks below each other from four columns: sixteen K of each column in one load.
 FourBlocks blocks_from_columns(const BView& b, int64_t k, int64_t n) {
-  const auto column = [&](int64_t i) {
-    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(b.data + (n + i) * b.stride_bytes + k));
-  };
+  const auto column = [&](int64_t i) { return load16(b, (n + i) * b.stride_bytes + k); };
   const __m128i c0 = column(0), c1 = column(1), c2 = column(2), c3 = column(3);
   const __m128i lo01 = _mm_unpacklo_epi32(c0, c1), hi01 = _mm_unpackhi_epi32(c0, c1);
   const __m128i lo23 = _mm_unpacklo_epi32(c2, c3), hi23 = _mm_unpackhi_epi32(c2, c3);
