@@ -56,8 +56,14 @@ std::string cache_key(const KernelRow& row, const DepthwiseShape& shape, const D
 
 }  // namespace
 
+Depthwise::Method Depthwise::method_for(const KernelRow& row, const DepthwiseShape& shape) {
+  if (depthwise_window_fits(row, shape.vertical, shape.horizontal)) return Method::kWindow;
+  if (depthwise_rolling_fits(row, shape.vertical, shape.horizontal)) return Method::kRolling;
+  return Method::kStrip;
+}
+
 bool Depthwise::fits(const KernelRow& row, const DepthwiseShape& shape) {
-  if (depthwise_window_fits(row, shape.vertical, shape.horizontal)) return true;
+  if (method_for(row, shape) != Method::kStrip) return true;
   int64_t bytes = 0;
   for (int outputs = 1; outputs <= kMaxOutputRows; ++outputs) {
     const DepthwiseTaps taps = taps_for(row, shape, outputs);
@@ -90,7 +96,13 @@ bool Depthwise::pairs_safe(const KernelRow& row, const DepthwiseShape& shape,
 
 DepthwiseCost Depthwise::cost(const KernelRow& row, const DepthwiseShape& shape) {
   constexpr double kInterleave = 4 + 8, kStores = 4;
-  const bool window = depthwise_window_fits(row, shape.vertical, shape.horizontal);
+  const Method method = method_for(row, shape);
+  const auto per_row = [](double x) { return x / kMaxOutputRows; };
+  if (method == Method::kRolling) {
+    const RollingCost cost = depthwise_rolling_cost(row, shape.vertical, shape.horizontal);
+    const auto vectors = static_cast<double>((shape.channels + row.lanes - 1) / row.lanes);
+    return {vectors * per_row(cost.dots), 0, vectors * per_row(cost.columns), vectors};
+  }
   const DepthwiseTaps taps = taps_for(row, shape, kMaxOutputRows);
   const DotCost dot = depthwise_dot_cost(row);
   // Narrow blocks put several pixels into a vector, but a strip is gathered pixel by pixel.
@@ -98,8 +110,8 @@ DepthwiseCost Depthwise::cost(const KernelRow& row, const DepthwiseShape& shape)
   const double part =
       rest ? depthwise_width(row, static_cast<int>(rest)) / static_cast<double>(row.nr) : 0;
   const double vectors = static_cast<double>(whole) + part;
+  const bool window = method == Method::kWindow;
   const double positions = window ? vectors : static_cast<double>(whole + (rest > 0));
-  const auto per_row = [](double x) { return x / kMaxOutputRows; };
   return {vectors * per_row(taps.dot_count() * kQuarters * dot.dot),
           vectors * per_row(static_cast<double>(taps.dots.size()) * kQuarters * dot.load),
           positions * per_row(static_cast<double>(taps.streams.size())) *
@@ -109,23 +121,24 @@ DepthwiseCost Depthwise::cost(const KernelRow& row, const DepthwiseShape& shape)
 
 Depthwise::Depthwise(CodeCache& cache, const KernelRow& row, const DepthwiseDesc& desc)
     : row_(row), shape_(desc.shape), a_zero_point_(desc.a_zero_point), a_shift_(desc.a_shift),
-      element_bytes_(dtype_bytes(desc.epilogue.c_type)),
-      window_(depthwise_window_fits(row, shape_.vertical, shape_.horizontal)),
+      element_bytes_(dtype_bytes(desc.epilogue.c_type)), method_(method_for(row, shape_)),
       params_(*desc.params) {
   assert(fits(row, shape_));
   for (int i = 0; i < kMaxOutputRows; ++i)
-    taps_[i] = window_ ? depthwise_window_taps(i + 1, shape_.vertical.stride)
-                       : taps_for(row, shape_, i + 1);
-  if (!window_)
+    taps_[i] = method_ == Method::kWindow ? depthwise_window_taps(i + 1, shape_.vertical.stride)
+                                          : taps_for(row, shape_, i + 1);
+  if (method_ == Method::kStrip)
     positions_ = std::min(strip_positions(widest(row, shape_.channels), taps_[0]),
                           strip_positions(widest(row, shape_.channels), taps_[1]));
-  const int64_t whole = shape_.channels / row.nr;
-  const int rest = static_cast<int>(shape_.channels % row.nr);
-  if (whole > 0) add_form(cache, row.nr, desc.epilogue);
+  const int channels =
+      method_ == Method::kRolling ? depthwise_rolling_channels(row, shape_.horizontal) : row.nr;
+  const int64_t whole = shape_.channels / channels;
+  const int rest = static_cast<int>(shape_.channels % channels);
+  if (whole > 0) add_form(cache, channels, desc.epilogue);
   if (rest > 0) add_form(cache, rest, desc.epilogue);
-  for (int64_t i = 0; i < whole; ++i) blocks_.push_back({i * row.nr, 0, {}, 0, 0, 0});
+  for (int64_t i = 0; i < whole; ++i) blocks_.push_back({i * channels, 0, {}, 0, 0, 0});
   if (rest > 0)
-    blocks_.push_back({whole * row.nr, static_cast<int>(forms_.size()) - 1, {}, 0, 0, 0});
+    blocks_.push_back({whole * channels, static_cast<int>(forms_.size()) - 1, {}, 0, 0, 0});
   Packer(*this, desc).pack();
   std::memset(padding_.bytes, a_zero_point_, sizeof padding_.bytes);
 }
@@ -134,41 +147,41 @@ void Depthwise::add_form(CodeCache& cache, int n, const EpilogueSpec& epilogue) 
   Form f{};
   f.n = n;
   f.width = depthwise_width(row_, n);
-  f.plane_bytes = window_ ? 0 : plane_bytes_for(positions_, f.width);
+  f.rows = kMaxOutputRows;
+  const bool strip = method_ == Method::kStrip;
+  f.plane_bytes = strip ? plane_bytes_for(positions_, f.width) : 0;
   f.strip = scratch_bytes_;
-  size_t streams = 0;
-  for (int i = 0; i < kMaxOutputRows; ++i) {
-    const DepthwiseSpec spec{n, f.plane_bytes, a_shift_ != 0, i + 1, epilogue};
-    f.runs[i] = window_ ? std::vector<TapRun>{{0, shape_.horizontal.kernel}}
-                        : tap_runs(row_, spec, taps_[i]);
-    streams = std::max(streams, taps_[i].streams.size());
-    emit(cache, spec, &f);
-  }
-  if (!window_) scratch_bytes_ += static_cast<size_t>(strip_bytes(streams, f.plane_bytes));
+  for (int outputs = 1; outputs <= kMaxOutputRows; ++outputs)
+    add_code(cache, {n, f.plane_bytes, a_shift_ != 0, outputs, epilogue}, &f);
+  const size_t streams = std::max(taps_[0].streams.size(), taps_[1].streams.size());
+  if (strip) scratch_bytes_ += static_cast<size_t>(strip_bytes(streams, f.plane_bytes));
   forms_.push_back(std::move(f));
 }
 
-void Depthwise::emit(CodeCache& cache, const DepthwiseSpec& spec, Form* f) const {
-  const int variant = spec.outputs - 1, stride = shape_.vertical.stride;
-  if (window_) {
-    f->window_rows = depthwise_window_rows(row_, spec);
-    // With several pairs of rows to a vector there is no code for single ones.
-    if (spec.outputs < kMaxOutputRows && f->window_rows > spec.outputs) return;
-    f->window_inputs[variant] = depthwise_window_inputs(row_, spec, stride);
+void Depthwise::add_code(CodeCache& cache, const DepthwiseSpec& spec, Form* f) const {
+  const int i = spec.outputs - 1, stride = shape_.vertical.stride;
+  switch (method_) {
+    case Method::kStrip: f->runs[i] = tap_runs(row_, spec, taps_[i]); break;
+    case Method::kWindow:
+      f->runs[i] = {{0, shape_.horizontal.kernel}};
+      f->rows = depthwise_window_rows(row_, spec);
+      // With several pairs of rows to a vector there is no code for single ones.
+      if (spec.outputs < kMaxOutputRows && f->rows > spec.outputs) return;
+      f->inputs[i] = depthwise_window_inputs(row_, spec, stride);
+      break;
+    case Method::kRolling: f->inputs[i] = depthwise_rolling_inputs(shape_.vertical, i + 1); break;
   }
-  f->code[variant] = cache.get(cache_key(row_, shape_, spec), [&] {
+  f->code[i] = cache.get(cache_key(row_, shape_, spec), [&] {
     Assembler as;
-    if (window_)
-      emit_depthwise_window(as, row_, spec, stride);
-    else
-      emit_depthwise(as, row_, spec, taps_[variant]);
+    switch (method_) {
+      case Method::kStrip: emit_depthwise(as, row_, spec, taps_[i]); break;
+      case Method::kWindow: emit_depthwise_window(as, row_, spec, stride); break;
+      case Method::kRolling:
+        emit_depthwise_rolling(as, row_, spec, shape_.vertical, shape_.horizontal);
+    }
     return as.finish(row_.name);
   });
-  void* const entry = const_cast<void*>(f->code[variant]->entry(0));
-  if (window_)
-    f->window[variant] = reinterpret_cast<DepthwiseWindowFn>(entry);
-  else
-    f->run[variant] = reinterpret_cast<DepthwiseFn>(entry);
+  f->run[i] = f->code[i]->entry(0);
 }
 
 }  // namespace oct

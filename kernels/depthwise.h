@@ -22,8 +22,9 @@
 // Padding is data: positions outside of the image hold the zero point, and sources outside of it
 // are read from a vector of zero points with a step of zero. Nothing outside of A is read.
 //
-// 3x3 kernels on ISAs with 32 vector registers and vpdpbusd need no strip: they keep the columns
-// under the kernel in registers (kernels/depthwise_window.h).
+// Two methods need no strip: 3x3 kernels on ISAs with 32 vector registers and vpdpbusd keep the
+// columns under the kernel in registers (kernels/depthwise_window.h); without vpdpbusd, kernels of
+// up to five columns keep the sums of several pixels there (kernels/depthwise_rolling.h).
 //
 // Packed weights of a block: for each run of dots, quarter, dot and output row that uses it, the
 // vectors of a dot; once for pairs of output rows, once for the odd last row.
@@ -34,6 +35,7 @@
 #include <vector>
 
 #include "jit/code_cache.h"
+#include "kernels/depthwise_rolling.h"
 #include "kernels/depthwise_window.h"
 #include "kernels/index_range.h"
 
@@ -113,10 +115,9 @@ class Depthwise {
     int n, width;
     int64_t plane_bytes;
     std::shared_ptr<const Code> code[kMaxOutputRows];
-    DepthwiseFn run[kMaxOutputRows];
-    DepthwiseWindowFn window[kMaxOutputRows];  // instead, with window_
-    int64_t window_rows;                       // output rows of a call, at most
-    int window_inputs[kMaxOutputRows];         // input rows of a call
+    const void* run[kMaxOutputRows];  // the method's function
+    int64_t rows;                     // output rows of a call, at most
+    int inputs[kMaxOutputRows];       // input rows of a call, without a strip
     std::vector<TapRun> runs[kMaxOutputRows];
     size_t strip;  // offset in the scratch
   };
@@ -124,27 +125,35 @@ class Depthwise {
   struct Block {
     int64_t channel;
     int form;
-    size_t weights[kMaxOutputRows], init, mult, bias;  // offsets in packed_
+    size_t weights[kMaxOutputRows];  // offsets in packed_; with rolling sums that is all
+    size_t init, mult, bias;
   };
 
   class Packer;
   struct Chunk;
 
+  enum class Method { kStrip, kWindow, kRolling };
+  static Method method_for(const KernelRow& row, const DepthwiseShape& shape);
+
   void add_form(CodeCache& cache, int n, const EpilogueSpec& epilogue);
-  void emit(CodeCache& cache, const DepthwiseSpec& spec, Form* f) const;
+  void add_code(CodeCache& cache, const DepthwiseSpec& spec, Form* f) const;
   void fill_padding(const Chunk& chunk, const Form& form, uint8_t* strip) const;
   void run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_t y, IndexRange blocks,
                 uint8_t* strips) const;
-  void run_window(const DepthwiseImage& image, IndexRange rows, IndexRange blocks) const;
-  void run_window_rows(const DepthwiseImage& image, IndexRange rows, const Form& form,
-                       IndexRange blocks) const;
+  void run_without_strip(const DepthwiseImage& image, IndexRange rows, IndexRange blocks) const;
+  void run_window(const DepthwiseImage& image, IndexRange rows, const Form& form,
+                  IndexRange blocks) const;
+  void run_rolling(const DepthwiseImage& image, IndexRange rows, const Form& form,
+                   IndexRange blocks) const;
+  // A byte of A as rolling sums see it.
+  int rolling_value(uint8_t byte) const { return a_shift_ ? static_cast<int8_t>(byte) : byte; }
   const uint8_t* packed(size_t offset) const { return packed_[0].bytes + offset; }
 
   const KernelRow& row_;
   const DepthwiseShape shape_;
   const uint8_t a_zero_point_, a_shift_;
-  const size_t element_bytes_;          // of C
-  const bool window_;                   // kernels/depthwise_window.h; otherwise the strip
+  const size_t element_bytes_;  // of C
+  const Method method_;
   DepthwiseTaps taps_[kMaxOutputRows];  // [output rows - 1]
   int64_t positions_ = 0;               // of a plane
   std::vector<Form> forms_;

@@ -77,28 +77,32 @@ void DepthwiseGather::load_channels(const Xmm& to, const Reg64& from) {
     as.vmovups(to, as.ptr[from]);
 }
 
-// Exactly n bytes, without masks: 16, then pieces of 8, 4, 2 and 1.
 void DepthwiseGather::load_pieces(const Xmm& to, const Reg64& from) {
-  const int whole = spec.n / kLaneBytes * kLaneBytes;
-  const Xmm x(whole ? temporary(0).getIdx() : to.getIdx());
-  int done = whole;
-  const auto left = [&](int piece) { return spec.n - done >= piece; };
-  const auto at = [&] { return as.ptr[from + done]; };
-  const auto slot = [&](int piece) { return static_cast<uint8_t>(done % kLaneBytes / piece); };
-  if (left(8))
-    as.vmovq(x, at()), done += 8;
-  else
-    as.vpxor(x, x, x);
-  if (left(4)) as.vpinsrd(x, x, at(), slot(4)), done += 4;
-  if (left(2)) as.vpinsrw(x, x, at(), slot(2)), done += 2;
-  if (left(1)) as.vpinsrb(x, x, at(), slot(1)), done += 1;
-  if (!whole) return;
-  as.vmovdqu(Xmm(to.getIdx()), as.ptr[from]);
-  as.vinserti128(Ymm(to.getIdx()), Ymm(to.getIdx()), x, 1);
+  const Xmm x(to.getIdx());
+  if (spec.n <= kLaneBytes) return load_exact(as, x, from, spec.n);
+  const Xmm rest(temporary(0).getIdx());
+  as.vmovdqu(x, as.ptr[from]);
+  load_exact(as, rest, from, spec.n - kLaneBytes, kLaneBytes);
+  as.vinserti128(Ymm(to.getIdx()), Ymm(to.getIdx()), rest, 1);
 }
 
 void DepthwiseGather::store(int q, const Xmm& from) {
   as.vmovups(as.ptr[rTo + static_cast<size_t>(q * spec.plane_bytes)], from);
+}
+
+// Pieces of 8, 4, 2 and 1.
+void load_exact(Assembler& as, const Xmm& v, const Reg64& from, int n, int offset) {
+  int done = 0;
+  const auto left = [&](int piece) { return n - done >= piece; };
+  const auto at = [&] { return as.ptr[from + (offset + done)]; };
+  if (n == kLaneBytes) return as.vmovdqu(v, at());
+  if (left(8))
+    as.vmovq(v, at()), done += 8;
+  else
+    as.vpxor(v, v, v);
+  if (left(4)) as.vpinsrd(v, v, at(), static_cast<uint8_t>(done / 4)), done += 4;
+  if (left(2)) as.vpinsrw(v, v, at(), static_cast<uint8_t>(done / 2)), done += 2;
+  if (left(1)) as.vpinsrb(v, v, at(), static_cast<uint8_t>(done));
 }
 
 void interleave_sources(Assembler& as, const Xmm* v, const Xmm* t, const Xmm& last) {

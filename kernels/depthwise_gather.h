@@ -18,6 +18,10 @@
 
 namespace oct {
 
+// v = the n <= 16 bytes at from + offset, and zeros; nothing beyond them is read, without masks.
+void load_exact(Assembler& as, const Xbyak::Xmm& v, const Xbyak::Reg64& from, int n,
+                int offset = 0);
+
 // Interleaves the bytes of four sources: v[0] to v[2] and `last`, which is v[3] or another of them.
 // Planes 0 to 3 end up in v[1], t[0], v[3] and v[0]; all of v and t are lost.
 void interleave_sources(Assembler& as, const Xbyak::Xmm* v, const Xbyak::Xmm* t,

@@ -16,6 +16,7 @@ Depthwise::Packer::Packer(Depthwise& d, const DepthwiseDesc& desc)
       taps_(d.shape_.vertical.kernel * d.shape_.horizontal.kernel) {}
 
 void Depthwise::Packer::pack() {
+  if (d_.method_ == Method::kRolling) return pack_rolling();
   size_t bytes = 0;
   for (Block& b : d_.blocks_) {
     const auto place = [&](size_t size) {
@@ -90,10 +91,53 @@ int32_t Depthwise::Packer::init_of(int64_t channel) const {
   for (int t = 0; t < taps_; ++t)
     sum += static_cast<uint32_t>(int32_t{desc_.weights[channel * taps_ + t]});
   const auto byte = static_cast<uint8_t>(desc_.a_zero_point + desc_.a_shift);
-  const auto zero_point = static_cast<uint32_t>(
-      d_.row_.flags & kRowSignedA ? int32_t{static_cast<int8_t>(byte)} : int32_t{byte});
+  const auto zero_point =
+      static_cast<uint32_t>(d_.method_ == Method::kRolling ? d_.rolling_value(desc_.a_zero_point)
+                            : d_.row_.flags & kRowSignedA  ? int32_t{static_cast<int8_t>(byte)}
+                                                           : int32_t{byte});
   const uint32_t bias = desc_.bias_s32 ? static_cast<uint32_t>(desc_.bias_s32[channel]) : 0;
   return static_cast<int32_t>(bias - zero_point * sum);
+}
+
+// By output rows of a call, then blocks.
+void Depthwise::Packer::pack_rolling() {
+  const Axis &v = d_.shape_.vertical, &h = d_.shape_.horizontal;
+  size_t bytes = 0;
+  for (int i = 0; i < kMaxOutputRows; ++i)
+    for (Block& b : d_.blocks_) {
+      b.weights[i] = bytes;
+      bytes += static_cast<size_t>(RollingLayout(d_.row_, v, i + 1, form(b).n).size(h));
+    }
+  d_.packed_.resize((bytes + sizeof(Line) - 1) / sizeof(Line));
+  for (const Block& b : d_.blocks_)
+    for (int i = 0; i < kMaxOutputRows; ++i) pack_rolling(b, i, d_.packed_[0].bytes + b.weights[i]);
+}
+
+void Depthwise::Packer::pack_rolling(const Block& b, int variant, uint8_t* to) const {
+  const Axis &v = d_.shape_.vertical, &h = d_.shape_.horizontal;
+  const RollingLayout layout(d_.row_, v, variant + 1, form(b).n);
+  const auto put = [&](int64_t offset, auto value) {
+    std::memcpy(to + offset, &value, sizeof value);
+  };
+  for (int lane = 0; lane < form(b).n; ++lane) {
+    const int64_t channel = b.channel + lane;
+    put(layout.init + 4 * lane, init_of(channel));
+    for (int r = 0; r < layout.outputs; ++r) {
+      const int64_t at = 4 * (r * layout.vectors * lanes_ + lane);
+      if (desc_.mult) put(layout.mult + at, desc_.mult[channel]);
+      if (desc_.bias_f32) put(layout.bias + at, desc_.bias_f32[channel]);
+    }
+    const int8_t* const kernel = desc_.weights + channel * taps_;
+    for (int t = 0; t < h.kernel; ++t)
+      for (int r = 0; r < layout.outputs; ++r)
+        for (int p = 0; p < layout.input_pairs; ++p) {
+          const int64_t at = layout.dot(t, r, p);
+          if (at < 0) continue;
+          for (int half = 0; half < 2; ++half)
+            if (const int row = layout.kernel_row(r, p, half); row >= 0 && row < v.kernel)
+              put(at + 4 * lane + 2 * half, int16_t{kernel[row * h.kernel + t]});
+        }
+  }
 }
 
 void Depthwise::Packer::pack_channels(const Block& b) {

@@ -17,6 +17,8 @@ class Depthwise::Packer {
   void pack_vectors(const Block& b, int q, const std::array<int, kSources>& taps,
                     uint8_t* to) const;
   void pack_channels(const Block& b);
+  void pack_rolling();
+  void pack_rolling(const Block& b, int variant, uint8_t* to) const;
   int32_t init_of(int64_t channel) const;
   int channel_in_lanes(const Form& f, int q, int lane) const;
   int channel_in_order(const Form& f, int vector, int lane) const;

@@ -99,7 +99,7 @@ void Depthwise::fill_padding(const Chunk& chunk, const Form& form, uint8_t* stri
 
 void Depthwise::run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
                     void* scratch) const {
-  if (window_) return run_window(image, rows, blocks);
+  if (method_ != Method::kStrip) return run_without_strip(image, rows, blocks);
   uint8_t* const strips = static_cast<uint8_t*>(scratch);
   const int64_t pairs_end = rows.begin + (rows.end - rows.begin) / kMaxOutputRows * kMaxOutputRows;
   for (int outputs = kMaxOutputRows; outputs >= 1; --outputs) {
@@ -165,7 +165,7 @@ void Depthwise::run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_
     args.init = reinterpret_cast<const int32_t*>(packed(block.init));
     args.outputs.mult = reinterpret_cast<const float*>(packed(block.mult));
     args.outputs.bias = reinterpret_cast<const float*>(packed(block.bias));
-    form->run[variant](&args);
+    reinterpret_cast<DepthwiseFn>(form->run[variant])(&args);
     // All blocks but the last have nr channels.
     args.outputs.c += row_.nr * static_cast<int64_t>(element_bytes_);
     for (int i = 0; i < chunk.pieces; ++i)

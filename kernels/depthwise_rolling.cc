@@ -1,0 +1,399 @@
+// Registers, of 16: sums of the pixels in flight (ceil(kernel / stride)) by output rows by vectors;
+// a pair by vectors; a temporary and a constant. 3x3 stride 1 on two vectors: 12 + 2 + 2. Weights
+// are memory operands.
+//
+// What limits it, 3x3 stride 2 on Zen 4, for 16 channels of two outputs: about 115 instructions, of
+// them 24 vpmaddwd, 24 vpaddd, 20 shuffles for columns and 18 of the epilogue, at four a
+// cycle 21.5; 4 of 12 such, mixed, were measured at 3.3 cycles, since additions take the
+// multiplications' pipes. Measured: 32.
+
+#include "kernels/depthwise_rolling.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstddef>
+
+#include "jit/words.h"
+#include "kernels/depthwise_gather.h"
+
+namespace oct {
+namespace {
+
+using Xbyak::Address;
+using Xbyak::Label;
+using Xbyak::Operand;
+using Xbyak::Reg64;
+using Xbyak::Xmm;
+using Xbyak::Ymm;
+
+constexpr int kLanes = 8;  // channels of a vector
+constexpr int kMaxVectors = 2;
+
+// Pixels in whose kernels a column may lie.
+int pixels_in_flight(const Axis& horizontal) {
+  return (horizontal.kernel + horizontal.stride - 1) / horizontal.stride;
+}
+
+// Sums, a pair, a temporary and a constant.
+int registers(const Axis& horizontal, int outputs, int vectors) {
+  return pixels_in_flight(horizontal) * outputs * vectors + vectors + 2;
+}
+
+class RollingEmitter {
+ public:
+  RollingEmitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
+                 const Axis& vertical, const Axis& horizontal)
+      : as(as), spec(spec), h(horizontal), layout(row, vertical, spec.outputs, spec.n),
+        words(make_words(as, row.isa, row.lanes, Dot::kWide16)), w(*words),
+        pool(vector_registers(row.isa)), vectors(layout.vectors), flight(pixels_in_flight(h)),
+        inputs(depthwise_rolling_inputs(vertical, spec.outputs)) {
+    for (int i = 0; i < flight * spec.outputs * vectors; ++i) sums.push_back(take());
+    bytes_of_pairs = take();
+  }
+
+  void emit() {
+    as.enter(1u << Operand::RBX | 1u << Operand::RBP | 1u << Operand::R12 | 1u << Operand::R13 |
+             1u << Operand::R14 | 1u << Operand::R15);
+    load_args();
+    Label block;
+    as.L(block);
+    begin_block();
+    first_columns();
+    pixels();
+    end_block();
+    as.jnz(block);
+    as.leave();
+    for (const auto& p : padding_code) emit_padding(*p);
+  }
+
+ private:
+  Xmm take() { return w.reg(roles.emplace_back(pool.take()).index()); }
+  Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
+  Address arg(size_t offset, int i) const { return arg(offset + 8 * static_cast<size_t>(i)); }
+  int element() const { return static_cast<int>(dtype_bytes(spec.epilogue.c_type)); }
+
+  void load_args() {
+    if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
+      w.announce_partial(bytes);
+    as.mov(rCRow, arg(offsetof(DepthwiseRollingArgs, c_row_bytes)));
+    as.mov(rPacked, arg(offsetof(DepthwiseRollingArgs, packed)));
+    as.mov(rParams, arg(offsetof(DepthwiseRollingArgs, epilogue)));
+    as.vmovdqu(bytes_of_pairs, as.constant(pair_bytes()));
+  }
+
+  // ---- blocks ----
+  void begin_block() {
+    for (int i = 0; i < inputs; ++i) as.mov(rRow[i], arg(offsetof(DepthwiseRollingArgs, rows), i));
+    as.mov(rC, arg(offsetof(DepthwiseRollingArgs, c)));
+    as.mov(rColumn, arg(offsetof(DepthwiseRollingArgs, column)));
+  }
+
+  // Sets the zero flag after the last block.
+  void end_block() {
+    for (int i = 0; i < inputs; ++i) {
+      as.mov(rax, arg(offsetof(DepthwiseRollingArgs, block_bytes), i));
+      as.add(arg(offsetof(DepthwiseRollingArgs, rows), i), rax);
+    }
+    as.add(as.qword[rArgs + offsetof(DepthwiseRollingArgs, c)], spec.n * element());
+    as.add(rPacked, static_cast<uint32_t>(layout.size(h)));
+    as.dec(as.qword[rArgs + offsetof(DepthwiseRollingArgs, blocks)]);
+  }
+
+  // ---- columns ----
+  // Columns before the one that completes a pixel, and their part of the pixels in flight.
+  void first_columns() {
+    for (int c = 0; c < h.kernel - h.stride; ++c) column(c, flight, true);
+  }
+
+  // The last pixels of a row have fewer and fewer behind them; rows of fewer pixels than are in
+  // flight make them all the same. Most pixels need no look at the sides of the image.
+  void pixels() {
+    Label all, end;
+    const auto is_short = [&](const Label& to) {
+      as.cmp(as.qword[rArgs + offsetof(DepthwiseRollingArgs, pixels)], flight);
+      as.jl(to);
+    };
+    as.mov(rPixels, arg(offsetof(DepthwiseRollingArgs, pixels)));
+    is_short(all);
+    if (flight > 1) as.sub(rPixels, flight - 1);
+    inner_pixels();
+    as.L(all);
+    as.loop_if_any(rPixels, [&] { pixel(flight, true); });
+    is_short(end);
+    for (int left = flight - 1; left > 0; --left) pixel(left, true);
+    as.L(end);
+  }
+
+  // As many of rPixels as have all their new columns in the image.
+  void inner_pixels() {
+    Label none;
+    const Address next_column = arg(offsetof(DepthwiseRollingArgs, next_column));
+    as.test(rColumn, rColumn);
+    as.js(none);
+    as.mov(rax, arg(offsetof(DepthwiseRollingArgs, width)));
+    as.sub(rax, rColumn);
+    as.jle(none);
+    if (h.stride == 2) as.shr(rax, 1);
+    as.cmp(rax, rPixels);
+    as.cmovg(rax, rPixels);
+    as.test(rax, rax);
+    as.jz(none);
+    as.sub(rPixels, rax);
+    as.lea(rColumn, as.ptr[rColumn + rax * h.stride]);
+    as.mov(next_column, rColumn);
+    as.mov(rColumn, rax);
+    as.loop(rColumn, [&] { pixel(flight, false); });
+    as.mov(rColumn, next_column);
+    as.L(none);
+  }
+
+  // The oldest of `left` pixels needs `stride` new columns, the last of which is the last under its
+  // kernel.
+  void pixel(int left, bool sides) {
+    for (int c = h.stride; c-- > 0;) column(h.kernel - 1 - c, left, sides);
+    store({sums.begin(), sums.begin() + spec.outputs * vectors});
+    for (int f = 0; f + 1 < left; ++f)
+      for (int r = 0; r < spec.outputs; ++r)
+        for (int v = 0; v < vectors; ++v) as.vmovaps(acc(f, r, v), acc(f + 1, r, v));
+    as.add(rC, arg(offsetof(DepthwiseRollingArgs, c_pixel_bytes)));
+  }
+
+  struct Padding {
+    Label begin, end;
+    int tap, left;
+  };
+
+  // The next column, tap `tap` of the oldest of `left` pixels. It may be padding with `sides`.
+  void column(int tap, int left, bool sides) {
+    Padding* p = nullptr;
+    if (sides) {
+      p = padding_code.emplace_back(std::make_unique<Padding>()).get();
+      p->tap = tap;
+      p->left = left;
+      as.cmp(rColumn, arg(offsetof(DepthwiseRollingArgs, width)));
+      as.lea(rColumn, as.ptr[rColumn + 1]);
+      as.jae(p->begin);
+    }
+    for (int i = 0; i < layout.input_pairs; ++i) {
+      Scratch s(*this);
+      load_pair(i, s);
+      add_products(i, tap, left, s);
+    }
+    for (int i = 0; i < inputs; ++i)
+      as.add(rRow[i], arg(offsetof(DepthwiseRollingArgs, step_bytes), i));
+    if (sides) as.L(p->end);
+  }
+
+  void emit_padding(Padding& p) {
+    as.L(p.begin);
+    for (int i = 0; i < layout.input_pairs; ++i) {
+      Scratch s(*this);
+      for (int v = 0; v < vectors; ++v)
+        as.vpbroadcastd(s.pair[v], arg(offsetof(DepthwiseRollingArgs, padding)));
+      add_products(i, p.tap, p.left, s);
+    }
+    as.jmp(p.end);
+  }
+
+  // A pair by vectors, and a temporary.
+  struct Scratch {
+    explicit Scratch(RollingEmitter& e) {
+      for (int i = 0; i < e.vectors + 1; ++i)
+        pair[i] = e.w.reg(scope.emplace_back(e.pool.take()).index());
+      temporary = pair[e.vectors];
+    }
+    std::vector<RegisterPool::Role> scope;
+    Xmm pair[kMaxVectors + 1], temporary;
+  };
+
+  // v = the block's bytes of an input row, in both lanes.
+  void load_row(const Xmm& v, int i) {
+    const Ymm y(v.getIdx());
+    if (spec.n == 2 * kLanes) return as.vbroadcasti128(y, as.ptr[rRow[i]]);
+    if (spec.n == kLanes) return as.vpbroadcastq(y, as.ptr[rRow[i]]);
+    load_exact(as, Xmm(v.getIdx()), rRow[i], spec.n);
+    as.vinserti128(y, y, Xmm(v.getIdx()), 1);
+  }
+
+  // Input rows 2i and 2i + 1, or the last one alone, with zeros.
+  void load_pair(int i, const Scratch& s) {
+    const Xmm &even = s.pair[vectors - 1], &odd = s.temporary;
+    load_row(even, 2 * i);
+    if (2 * i + 1 == inputs) {
+      for (int v = 0; v < vectors; ++v) spread(s.pair[v], even, as.constant(single_bytes(v)));
+      return;
+    }
+    load_row(odd, 2 * i + 1);
+    for (int v = 0; v < vectors; ++v) {
+      const bool low = v == 0;
+      low ? as.vpunpcklbw(s.pair[v], even, odd) : as.vpunpckhbw(s.pair[v], even, odd);
+      spread(s.pair[v], s.pair[v], bytes_of_pairs);
+    }
+  }
+
+  // Bytes to words, in the low half or, to be shifted down with its sign, in the high one.
+  void spread(const Xmm& to, const Xmm& from, const Operand& bytes) {
+    as.vpshufb(to, from, bytes);
+    if (spec.a_shift) as.vpsraw(to, to, 8);
+  }
+
+  // Indices for vpshufb: byte b to the word at bit `bit` of a dword, zeros around it.
+  uint32_t word_of(int b, int bit) const {
+    const auto byte = static_cast<uint32_t>(b);
+    return (spec.a_shift ? byte << 8 | 0x80 : 0x8000 | byte) << bit;
+  }
+  std::vector<uint32_t> pair_bytes() const {
+    std::vector<uint32_t> indices;
+    for (int c = 0; c < kLanes; ++c) indices.push_back(word_of(2 * c, 0) | word_of(2 * c + 1, 16));
+    return indices;
+  }
+  std::vector<uint32_t> single_bytes(int v) const {
+    std::vector<uint32_t> indices;
+    for (int c = 0; c < kLanes; ++c) indices.push_back(word_of(v * kLanes + c, 0) | 0x80800000);
+    return indices;
+  }
+
+  // The products of pair i, for all of `left` pixels that have a tap in this column.
+  void add_products(int i, int tap, int left, const Scratch& s) {
+    for (int f = 0; f < left; ++f) {
+      const int t = tap - f * h.stride;
+      if (t < 0) break;
+      for (int r = 0; r < spec.outputs; ++r) {
+        const int64_t at = layout.dot(t, r, i);
+        if (at < 0) continue;
+        for (int v = 0; v < vectors; ++v) {
+          as.vpmaddwd(s.temporary, s.pair[v], as.ptr[rPacked + (at + v * w.bytes())]);
+          // A pixel's first product is added to where sums start.
+          const Address init = as.ptr[rPacked + (layout.init + v * w.bytes())];
+          const bool first = t == 0 && at == layout.first_dot(r);
+          as.vpaddd(acc(f, r, v), s.temporary,
+                    first ? static_cast<const Operand&>(init) : acc(f, r, v));
+        }
+      }
+    }
+  }
+
+  // ---- outputs ----
+  const Xmm& acc(int f, int r, int v) const {
+    return sums[static_cast<size_t>((f * spec.outputs + r) * vectors + v)];
+  }
+
+  // The sums of one or two output rows, by rows, then vectors.
+  void store(const std::vector<Xmm>& v) {
+    if (spec.epilogue.bias_f32) as.lea(rax, as.ptr[rPacked + layout.bias]);
+    const EpilogueRow epilogue{w, pool, spec.epilogue, spec.n, rC, rPacked, rax, rParams};
+    emit_epilogue_values(as, epilogue, v.data(), static_cast<int>(v.size()));
+    if (is_int8(spec.epilogue.c_type)) return store_bytes(v[0]);
+    for (int r = 0; r < spec.outputs; ++r)
+      for (int j = 0; j < vectors; ++j)
+        w.store_part(to(r, j * kLanes * element()), v[static_cast<size_t>(r * vectors + j)],
+                     std::min(kLanes, spec.n - j * kLanes) * element());
+  }
+
+  void store_bytes(const Xmm& v) {
+    const auto role = pool.take();
+    const Xmm t = w.reg(role.index());
+    w.load_unzip_index(t);
+    w.unzip_lanes(v, t);
+    if (spec.outputs > 1) {
+      const Xmm second(t.getIdx());
+      if (vectors == 1)
+        as.vpsrldq(second, Xmm(v.getIdx()), kLanes);
+      else
+        as.vextracti128(second, Ymm(v.getIdx()), 1);
+      w.store_part(to(1, 0), t, spec.n);
+    }
+    w.store_part(to(0, 0), v, spec.n);
+  }
+
+  Address to(int r, int offset) const {
+    return r == 0 ? as.ptr[rC + offset] : as.ptr[rC + rCRow + offset];
+  }
+
+  // ---- general registers ----
+  const Reg64 rArgs{Operand::RDI}, rC{Operand::RSI}, rCRow{Operand::RBX}, rPixels{Operand::RBP},
+      rPacked{Operand::RDX}, rColumn{Operand::RCX}, rParams{Operand::R15}, rax{Operand::RAX};
+  const Reg64 rRow[kMaxRollingRows]{Reg64(Operand::R8),  Reg64(Operand::R9),  Reg64(Operand::R10),
+                                    Reg64(Operand::R11), Reg64(Operand::R12), Reg64(Operand::R13),
+                                    Reg64(Operand::R14)};
+
+  Assembler& as;
+  const DepthwiseSpec& spec;
+  const Axis& h;
+  const RollingLayout layout;
+  std::unique_ptr<Words> words;
+  Words& w;
+  RegisterPool pool;
+  const int vectors, flight, inputs;
+  std::vector<RegisterPool::Role> roles;
+  std::vector<Xmm> sums;
+  Xmm bytes_of_pairs;
+  std::vector<std::unique_ptr<Padding>> padding_code;
+};
+
+}  // namespace
+
+bool depthwise_rolling_fits(const KernelRow& row, const Axis& vertical, const Axis& horizontal) {
+  return row.b_form == BForm::kPairs16 && row.lanes == kLanes && vertical.dilation == 1 &&
+         horizontal.dilation == 1 && vertical.stride <= 2 && horizontal.stride <= 2 &&
+         horizontal.kernel >= horizontal.stride &&
+         depthwise_rolling_inputs(vertical, kMaxOutputRows) <= kMaxRollingRows &&
+         registers(horizontal, kMaxOutputRows, 1) <= vector_registers(row.isa);
+}
+
+int depthwise_rolling_inputs(const Axis& vertical, int outputs) {
+  return vertical.kernel + (outputs - 1) * vertical.stride;
+}
+
+int depthwise_rolling_channels(const KernelRow& row, const Axis& horizontal) {
+  int vectors = kMaxVectors;
+  while (registers(horizontal, kMaxOutputRows, vectors) > vector_registers(row.isa)) --vectors;
+  return vectors * kLanes;
+}
+
+RollingLayout::RollingLayout(const KernelRow& row, const Axis& vertical, int outputs, int n)
+    : vectors((n + row.lanes - 1) / row.lanes), vector_bytes(4 * row.lanes),
+      stride(vertical.stride), kernel(vertical.kernel), outputs(outputs),
+      input_pairs((depthwise_rolling_inputs(vertical, outputs) + 1) / 2) {
+  const int64_t channels = int64_t{vectors} * vector_bytes;
+  // With stride 2 all output rows multiply by the same weights.
+  pairs = stride == 2 ? (kernel + 1) / 2 : outputs * input_pairs;
+  mult = 0;
+  bias = mult + outputs * channels;
+  init = bias + outputs * channels;
+  weights = init + channels;
+}
+
+int64_t RollingLayout::size(const Axis& horizontal) const {
+  return weights + int64_t{horizontal.kernel} * pairs * vectors * vector_bytes;
+}
+
+int64_t RollingLayout::dot(int t, int r, int p) const {
+  const int row = kernel_row(r, p, 0);
+  if (row >= kernel || row + 1 < 0) return -1;
+  const int index = stride == 2 ? p - r : r * input_pairs + p;
+  return weights + int64_t{t * pairs + index} * vectors * vector_bytes;
+}
+
+RollingCost depthwise_rolling_cost(const KernelRow& row, const Axis& vertical,
+                                   const Axis& horizontal) {
+  constexpr int kDot = 2, kPair = 4;  // two loads, an interleaving, an extension
+  const RollingLayout layout(row, vertical, kMaxOutputRows, row.lanes);
+  int pairs = 0;
+  for (int r = 0; r < kMaxOutputRows; ++r)
+    for (int p = 0; p < layout.input_pairs; ++p) pairs += layout.dot(0, r, p) >= 0;
+  return {horizontal.kernel * pairs * kDot, horizontal.stride * layout.input_pairs * kPair};
+}
+
+int64_t RollingLayout::first_dot(int r) const {
+  int p = 0;
+  while (dot(0, r, p) < 0) ++p;
+  return dot(0, r, p);
+}
+
+void emit_depthwise_rolling(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
+                            const Axis& vertical, const Axis& horizontal) {
+  RollingEmitter(as, row, spec, vertical, horizontal).emit();
+}
+
+}  // namespace oct

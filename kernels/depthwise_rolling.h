@@ -1,0 +1,80 @@
+// The depthwise generator for small kernels without vpdpbusd: the sums of neighbouring pixels roll
+// through registers, and there is no strip.
+//
+// A column's input rows are read once and paired as 16-bit words, in the channels' order:
+//
+//     row 2p     | a b c d ..  bytes     vpunpcklbw, vpunpckhbw, and an extension to words:
+//     row 2p+1   | a'b'c'd'..            | a a' | b b' | c c' | ..   a dword for each channel
+//
+// Every pixel in whose kernel the column lies adds the products of its pairs (vpmaddwd, vpaddd).
+// The oldest pixel is then complete, and the others move up:
+//
+//     3x3, stride 1      pixel    x            x + 1        x + 2
+//     column x + 2       tap      2 (last)     1            0 (first)
+//
+// for one or two output rows of up to two vectors of channels. Nothing is multiplied by padded
+// weights but where a pair straddles the end of a kernel.
+#pragma once
+
+#include "kernels/depthwise_vector.h"
+
+namespace oct {
+
+inline constexpr int kMaxRollingRows = 7;  // input rows of a call
+
+// One call: `pixels` pixels of each output row, for `blocks` neighbouring blocks of channels.
+struct DepthwiseRollingArgs {
+  // Of every input row, the first channel of the first block in the first column at or right of
+  // `column` that is in the image, lost; the step to the next column and that to the next block:
+  // 0 for rows that are padding.
+  const uint8_t* rows[kMaxRollingRows];
+  int64_t step_bytes[kMaxRollingRows], block_bytes[kMaxRollingRows];
+  int64_t column, width;  // the first tap's column; columns from 0 to width are in the image
+  uint32_t padding;       // the padding's value, as two 16-bit words
+  const void* packed;     // of the first block: RollingLayout
+  const EpilogueParams* epilogue;
+  uint8_t* c;  // first output row, first pixel, first channel; lost
+  int64_t c_row_bytes, c_pixel_bytes;
+  int64_t pixels, blocks;  // >= 1
+  int64_t next_column;     // the code's own
+};
+
+using DepthwiseRollingFn = void (*)(DepthwiseRollingArgs*);
+
+bool depthwise_rolling_fits(const KernelRow& row, const Axis& vertical, const Axis& horizontal);
+
+// Input rows of a call; channels of a block.
+int depthwise_rolling_inputs(const Axis& vertical, int outputs);
+int depthwise_rolling_channels(const KernelRow& row, const Axis& horizontal);
+
+// What a block reads, in bytes from its begin: the epilogue's arrays, once for every output row;
+// where sums start; and the weights, two 16-bit words for each channel, of every dot.
+struct RollingLayout {
+  RollingLayout(const KernelRow& row, const Axis& vertical, int outputs, int n);
+
+  int vectors;  // of channels
+  int vector_bytes;
+  int pairs;  // of kernel rows, or with stride 1 of input rows and output row
+  int64_t mult, bias, init, weights;
+  int64_t size(const Axis& horizontal) const;
+  // Of kernel column t: the weights by which output row r multiplies pair p, or -1.
+  int64_t dot(int t, int r, int p) const;
+  int64_t first_dot(int r) const;  // of column 0
+  // Which kernel row the word `half` of those weights belongs to: it may be outside the kernel.
+  int kernel_row(int r, int p, int half) const { return 2 * p + half - r * stride; }
+
+  int stride, kernel, outputs, input_pairs;
+};
+
+// What a pixel of two output rows costs, for a vector of channels: instructions that multiply and
+// add, and those that make pairs of columns.
+struct RollingCost {
+  int dots, columns;
+};
+RollingCost depthwise_rolling_cost(const KernelRow& row, const Axis& vertical,
+                                   const Axis& horizontal);
+
+void emit_depthwise_rolling(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
+                            const Axis& vertical, const Axis& horizontal);
+
+}  // namespace oct

@@ -1,0 +1,110 @@
+// The way through an image of the generators without a strip: rows in steps of the most that a call
+// makes, whole blocks of channels and then the narrower one.
+
+#include <algorithm>
+
+#include "kernels/depthwise.h"
+
+namespace oct {
+namespace {
+
+// The input rows of a call: their first column in the image, or null where they are padding.
+template <size_t size>
+void list_rows(const DepthwiseImage& image, int64_t row, int count, const uint8_t* (&rows)[size]) {
+  for (int i = 0; i < count; ++i) {
+    const bool in = static_cast<uint64_t>(row + i) < static_cast<uint64_t>(image.height);
+    rows[i] = in ? image.a + (row + i) * image.a_row_bytes +
+                       std::max<int64_t>(0, -image.pad_left) * image.a_pixel_bytes
+                 : nullptr;
+  }
+}
+
+}  // namespace
+
+void Depthwise::run_without_strip(const DepthwiseImage& image, IndexRange rows,
+                                  IndexRange blocks) const {
+  int64_t most = 0;
+  for (const Form& form : forms_) most = std::max(most, form.rows);
+  for (int64_t y = rows.begin; y < rows.end; y += most)
+    for (int64_t b = blocks.begin; b < blocks.end;) {
+      const int form = blocks_[static_cast<size_t>(b)].form;
+      int64_t end = b + 1;
+      while (end < blocks.end && blocks_[static_cast<size_t>(end)].form == form) ++end;
+      const Form& f = forms_[static_cast<size_t>(form)];
+      const int64_t y_end = std::min(y + most, rows.end);
+      for (int64_t i = y; i < y_end; i += f.rows) {
+        const IndexRange some{i, std::min(i + f.rows, y_end)};
+        if (method_ == Method::kWindow)
+          run_window(image, some, f, {b, end});
+        else
+          run_rolling(image, some, f, {b, end});
+      }
+      b = end;
+    }
+}
+
+// The output rows of one call, for all of `blocks`, which are of one form.
+void Depthwise::run_window(const DepthwiseImage& image, IndexRange rows, const Form& form,
+                           IndexRange blocks) const {
+  DepthwiseWindowArgs args;
+  args.output_rows = rows.end - rows.begin;
+  const size_t variant = args.output_rows == 1 && form.rows == kMaxOutputRows ? 0 : 1;
+  args.column = -image.pad_left;
+  args.width = image.width;
+  args.a_shift = a_shift_ * 0x01010101u;
+  args.padding = static_cast<uint8_t>(a_zero_point_ + a_shift_) * 0x01010101u;
+  args.pixels = image.c_width;
+  args.outputs.epilogue = &params_;
+  args.outputs.c_row_bytes = image.c_row_bytes;
+  args.outputs.c_pixel_bytes = image.c_pixel_bytes;
+  args.outputs.place_bytes = kMaxOutputRows * image.c_row_bytes;
+
+  const uint8_t* first[kMaxWindowRows];
+  const int inputs = form.inputs[variant];
+  list_rows(image, rows.begin * shape_.vertical.stride - image.pad_top, inputs, first);
+  for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+    const Block& block = blocks_[static_cast<size_t>(b)];
+    for (int i = 0; i < inputs; ++i) {
+      args.rows[i] = first[i] ? first[i] + block.channel : padding_.bytes;
+      args.step_bytes[i] = first[i] ? image.a_pixel_bytes : 0;
+    }
+    args.weights = packed(block.weights[variant]);
+    args.init = reinterpret_cast<const int32_t*>(packed(block.init));
+    args.outputs.mult = reinterpret_cast<const float*>(packed(block.mult));
+    args.outputs.bias = reinterpret_cast<const float*>(packed(block.bias));
+    args.outputs.c = image.c + rows.begin * image.c_row_bytes +
+                     block.channel * static_cast<int64_t>(element_bytes_);
+    reinterpret_cast<DepthwiseWindowFn>(form.run[variant])(&args);
+  }
+}
+
+void Depthwise::run_rolling(const DepthwiseImage& image, IndexRange rows, const Form& form,
+                            IndexRange blocks) const {
+  const auto variant = static_cast<size_t>(rows.end - rows.begin - 1);
+  const Block& block = blocks_[static_cast<size_t>(blocks.begin)];
+  DepthwiseRollingArgs args;
+  args.column = -image.pad_left;
+  args.width = image.width;
+  const auto zero_point = static_cast<uint16_t>(rolling_value(a_zero_point_));
+  args.padding = zero_point * 0x00010001u;
+  args.packed = packed(block.weights[variant]);
+  args.epilogue = &params_;
+  args.c = image.c + rows.begin * image.c_row_bytes +
+           block.channel * static_cast<int64_t>(element_bytes_);
+  args.c_row_bytes = image.c_row_bytes;
+  args.c_pixel_bytes = image.c_pixel_bytes;
+  args.pixels = image.c_width;
+  args.blocks = blocks.end - blocks.begin;
+
+  const uint8_t* first[kMaxRollingRows];
+  const int inputs = form.inputs[variant];
+  list_rows(image, rows.begin * shape_.vertical.stride - image.pad_top, inputs, first);
+  for (int i = 0; i < inputs; ++i) {
+    args.rows[i] = first[i] ? first[i] + block.channel : padding_.bytes;
+    args.step_bytes[i] = first[i] ? image.a_pixel_bytes : 0;
+    args.block_bytes[i] = first[i] ? form.n : 0;
+  }
+  reinterpret_cast<DepthwiseRollingFn>(form.run[variant])(&args);
+}
+
+}  // namespace oct
