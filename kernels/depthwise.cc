@@ -125,7 +125,7 @@ Depthwise::Depthwise(CodeCache& cache, const KernelRow& row, const DepthwiseDesc
       params_(*desc.params) {
   assert(fits(row, shape_));
   for (int i = 0; i < kMaxOutputRows; ++i)
-    taps_[i] = method_ == Method::kWindow ? depthwise_window_taps(i + 1, shape_.vertical.stride)
+    taps_[i] = method_ == Method::kWindow ? depthwise_window_taps(i + 1, shape_.vertical)
                                           : taps_for(row, shape_, i + 1);
   if (method_ == Method::kStrip)
     positions_ = std::min(strip_positions(widest(row, shape_.channels), taps_[0]),
@@ -159,15 +159,14 @@ void Depthwise::add_form(CodeCache& cache, int n, const EpilogueSpec& epilogue) 
 }
 
 void Depthwise::add_code(CodeCache& cache, const DepthwiseSpec& spec, Form* f) const {
-  const int i = spec.outputs - 1, stride = shape_.vertical.stride;
+  const int i = spec.outputs - 1;
   switch (method_) {
     case Method::kStrip: f->runs[i] = tap_runs(row_, spec, taps_[i]); break;
     case Method::kWindow:
-      f->runs[i] = {{0, shape_.horizontal.kernel}};
+      f->runs[i] = {{0, static_cast<int>(taps_[i].dots.size())}};
+      if (!depthwise_window_has(row_, spec, shape_.vertical)) return;
       f->rows = depthwise_window_rows(row_, spec);
-      // With several pairs of rows to a vector there is no code for single ones.
-      if (spec.outputs < kMaxOutputRows && f->rows > spec.outputs) return;
-      f->inputs[i] = depthwise_window_inputs(row_, spec, stride);
+      f->inputs[i] = depthwise_window_inputs(row_, spec, shape_.vertical);
       break;
     case Method::kRolling: f->inputs[i] = depthwise_rolling_inputs(shape_.vertical, i + 1); break;
   }
@@ -175,7 +174,7 @@ void Depthwise::add_code(CodeCache& cache, const DepthwiseSpec& spec, Form* f) c
     Assembler as;
     switch (method_) {
       case Method::kStrip: emit_depthwise(as, row_, spec, taps_[i]); break;
-      case Method::kWindow: emit_depthwise_window(as, row_, spec, stride); break;
+      case Method::kWindow: emit_depthwise_window(as, row_, spec, shape_.vertical); break;
       case Method::kRolling:
         emit_depthwise_rolling(as, row_, spec, shape_.vertical, shape_.horizontal);
     }

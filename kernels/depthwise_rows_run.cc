@@ -48,7 +48,7 @@ void Depthwise::run_window(const DepthwiseImage& image, IndexRange rows, const F
                            IndexRange blocks) const {
   DepthwiseWindowArgs args;
   args.output_rows = rows.end - rows.begin;
-  const size_t variant = args.output_rows == 1 && form.rows == kMaxOutputRows ? 0 : 1;
+  const size_t variant = form.run[0] && (args.output_rows == 1 || !form.run[1]) ? 0 : 1;
   args.column = -image.pad_left;
   args.width = image.width;
   args.a_shift = a_shift_ * 0x01010101u;
@@ -57,7 +57,7 @@ void Depthwise::run_window(const DepthwiseImage& image, IndexRange rows, const F
   args.outputs.epilogue = &params_;
   args.outputs.c_row_bytes = image.c_row_bytes;
   args.outputs.c_pixel_bytes = image.c_pixel_bytes;
-  args.outputs.place_bytes = kMaxOutputRows * image.c_row_bytes;
+  args.outputs.place_bytes = static_cast<int64_t>(variant + 1) * image.c_row_bytes;
 
   const uint8_t* first[kMaxWindowRows];
   const int inputs = form.inputs[variant];

@@ -1,17 +1,19 @@
-// The depthwise generator for 3x3 kernels of stride 1 and 2, with 32 vector registers and vpdpbusd:
-// the columns under the kernel stay in registers, and there is no strip.
+// The depthwise generator for 3x3 kernels of stride 1 and 2 and 5x5 kernels of stride 2, with 32
+// vector registers and vpdpbusd: columns or sums stay in registers, and there is no strip.
 //
-// A column's input rows, interleaved (kernels/depthwise_gather.h), make *quads*, a register for
-// each quarter q of the channels. Two output rows read them so:
+// For 3x3, a column's input rows, interleaved (kernels/depthwise_gather.h), make *quads*, a
+// register for each quarter q of the channels. Two output rows read them so:
 //
 //   stride 1   [r0 r1 r2 r3]                  row 0: weights [w0 w1 w2 0], row 1: [0 w0 w1 w2]
 //   stride 2   [r0 r1 r2 r3] [r2 r3 r4 r4]    a quad for each row, both [w0 w1 w2 0]
 //
 // A pixel of one or two output rows then takes three columns, of which `stride` are new.
 //
-// Blocks of fewer channels than a vector has bytes put several pairs of output rows side by side:
-// *groups* of nr / width pairs, one below the other. Each has its own input rows, but all of them
-// the same columns, so that only loads and stores differ.
+// 5x5: kernels/depthwise_window5.cc.
+//
+// Blocks of fewer channels than a vector has bytes put several pairs of output rows (5x5: rows)
+// side by side: nr / width *groups*, one below the other. Each has its own input rows, but all of
+// them the same columns, so that only loads and stores differ.
 #pragma once
 
 #include "kernels/depthwise_vector.h"
@@ -20,6 +22,7 @@ namespace oct {
 
 // Input rows of four groups at stride 2.
 inline constexpr int kMaxWindowRows = 17;
+inline constexpr int kWindow5 = 5;  // the larger kernel
 
 // One call: `pixels` pixels of `output_rows` output rows.
 struct DepthwiseWindowArgs {
@@ -30,9 +33,9 @@ struct DepthwiseWindowArgs {
   int64_t step_bytes[kMaxWindowRows];
   int64_t column, width;      // the first tap's column; columns from 0 to width are in the image
   uint32_t a_shift, padding;  // the byte to add to A; the padding's byte, shifted; both four times
-  const void* weights;        // packed: quarters, columns, output rows with weights of their own
+  const void* weights;        // packed: quarters, dots, output rows with weights of their own
   const int32_t* init;        // where sums start; in the lanes' order
-  DepthwiseOutputs outputs;   // place_bytes: two output rows
+  DepthwiseOutputs outputs;   // place_bytes: from group to group
   int64_t pixels;             // >= 1
   int64_t output_rows;        // 1 .. depthwise_window_rows; the spec's with one group
 };
@@ -42,13 +45,18 @@ using DepthwiseWindowFn = void (*)(DepthwiseWindowArgs*);
 bool depthwise_window_fits(const KernelRow& row, const Axis& vertical, const Axis& horizontal);
 
 // The taps in the order of the packed weights: of all output rows that have weights of their own.
-DepthwiseTaps depthwise_window_taps(int outputs, int stride);
+DepthwiseTaps depthwise_window_taps(int outputs, const Axis& axis);
+DepthwiseTaps depthwise_window5_taps();
+
+// Whether there is code for a spec's number of output rows.
+bool depthwise_window_has(const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis);
 
 // Output rows of a call, at most; and the input rows that it lists.
 int depthwise_window_rows(const KernelRow& row, const DepthwiseSpec& spec);
-int depthwise_window_inputs(const KernelRow& row, const DepthwiseSpec& spec, int stride);
+int depthwise_window_inputs(const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis);
 
+// For the axes that fit, which are equal.
 void emit_depthwise_window(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
-                           int stride);
+                           const Axis& axis);
 
 }  // namespace oct

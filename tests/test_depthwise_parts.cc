@@ -132,13 +132,41 @@ TEST(DepthwiseCode, WindowFollowsTheAbi) {
   args.pixels = 5;
   args.output_rows = 2;
   for (const KernelRow& row : kernels_of("depthwise"))
-    for (int stride : {1, 2}) {
+    for (const Axis& axis : {Axis{3, 1, 1}, Axis{3, 2, 1}, Axis{5, 2, 1}}) {
       if (!cpu_facts().runs[static_cast<size_t>(row.isa)]) continue;
-      if (!depthwise_window_fits(row, {3, stride, 1}, {3, stride, 1})) continue;
+      if (!depthwise_window_fits(row, axis, axis)) continue;
       expect_abi(
           row,
-          [&](Assembler& as, const DepthwiseSpec& spec) {
-            emit_depthwise_window(as, row, spec, stride);
+          [&](Assembler& as, DepthwiseSpec spec) {
+            while (!depthwise_window_has(row, spec, axis)) --spec.outputs;
+            emit_depthwise_window(as, row, spec, axis);
+          },
+          args);
+    }
+}
+
+TEST(DepthwiseCode, RollingFollowsTheAbi) {
+  const auto memory = std::make_unique<CodeMemory>();
+  DepthwiseRollingArgs args{};
+  for (const uint8_t*& p : args.rows) p = memory->bytes;
+  args.column = -1;
+  args.width = 5;
+  args.packed = memory->bytes + 16384;
+  args.epilogue = &memory->params;
+  args.c = memory->bytes + 40960;
+  args.c_row_bytes = 1024;
+  args.c_pixel_bytes = 256;
+  args.pixels = 5;
+  args.blocks = 2;
+  for (const KernelRow& row : kernels_of("depthwise"))
+    for (const Axis& axis : {Axis{3, 1, 1}, Axis{3, 2, 1}, Axis{5, 1, 1}, Axis{5, 2, 1}}) {
+      if (!cpu_facts().runs[static_cast<size_t>(row.isa)]) continue;
+      if (!depthwise_rolling_fits(row, axis, axis)) continue;
+      expect_abi(
+          row,
+          [&](Assembler& as, DepthwiseSpec spec) {
+            spec.n = std::min(spec.n, depthwise_rolling_channels(row, axis));
+            emit_depthwise_rolling(as, row, spec, axis, axis);
           },
           args);
     }

@@ -1,0 +1,88 @@
+// What the emitters of kernels/depthwise_window.h share: the call's arguments, the input rows of
+// all groups, columns that are padding, weights and stores.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "jit/words.h"
+#include "kernels/depthwise_store.h"
+#include "kernels/depthwise_window.h"
+
+namespace oct {
+
+class WindowEmitter {
+ public:
+  WindowEmitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis);
+  virtual ~WindowEmitter() = default;
+  void emit();
+
+ protected:
+  using Xmm = Xbyak::Xmm;
+  using Reg64 = Xbyak::Reg64;
+  static constexpr int kQuarters = kDepthwiseQuarters;
+
+  // All pixels, of which there are rPixels.
+  virtual void body() = 0;
+  // Once the input rows of a column are in rows[]; and the registers it leaves them in, all of
+  // which hold the padding instead in columns outside the image.
+  virtual void interleave() = 0;
+  virtual std::vector<Xmm> interleaved() const = 0;
+
+  Xmm take() { return w.reg(roles.emplace_back(pool.take()).index()); }
+  Xbyak::Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
+  // `count` vectors of weights: as many of the first as there are registers for are kept there.
+  void hold_weights(int count);
+  void load_column();
+  void load_init(const Xmm& v, int q);  // with load_init_pointer() before
+  void load_init_pointer() { as.mov(rax, arg(offsetof(DepthwiseWindowArgs, init))); }
+  void dot(const Xmm& acc, const Xmm& a, int weights_index);
+  // The sums of output row r of all groups; rC[r] moves on by a pixel.
+  void store_row(int r, const DepthwiseStore::Quarters& sums);
+
+  Assembler& as;
+  const DepthwiseSpec& spec;
+  const KernelRow& row;
+  const Axis& axis;
+  std::unique_ptr<Words> words;
+  Words& w;
+  RegisterPool pool;
+  DepthwiseStore store;
+  const int width, groups, inputs;  // of a position; pairs of rows or rows; input rows of a group
+  std::vector<Xmm> rows;            // where load_column puts a group's input rows
+
+  // General registers, beside the store's.
+  const Reg64 rArgs{Xbyak::Operand::RDI}, rPixels{Xbyak::Operand::RBP};
+
+ private:
+  struct Padding {
+    Xbyak::Label begin, end;
+    std::vector<Xmm> registers;
+  };
+
+  void load_args();
+  void load_row(int i);
+  void load_group(const Xmm& v, int g);
+  void insert(const Xmm& v, const Xbyak::Operand& from, int g);
+  Xmm part(const Xmm& v) const;
+
+  const Reg64 rWeights{Xbyak::Operand::RDX}, rColumn{Xbyak::Operand::RSI},
+      rWidth{Xbyak::Operand::R8}, rax{Xbyak::Operand::RAX};
+  const Reg64 rC[kMaxOutputRows]{Reg64(Xbyak::Operand::R9), Reg64(Xbyak::Operand::R10)};
+  // Groups in which output row r exists.
+  const Reg64 rCount[kMaxOutputRows]{Reg64(Xbyak::Operand::RCX), Reg64(Xbyak::Operand::R12)};
+
+  std::deque<RegisterPool::Role> roles;
+  Xmm shift;
+  std::deque<Xbyak::Address> memory;  // deques: weights points into them
+  std::deque<Xmm> held;
+  std::vector<const Xbyak::Operand*> weights;
+  std::vector<std::unique_ptr<Padding>> padding_code;
+};
+
+// 5x5 of stride 2.
+void emit_depthwise_window5(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
+                            const Axis& axis);
+
+}  // namespace oct
