@@ -26,26 +26,14 @@ using Xbyak::Reg64;
 using Xbyak::Xmm;
 using Xbyak::Ymm;
 
-constexpr int kLanes = 8;  // channels of a vector
-constexpr int kMaxVectors = 2;
-
-// Pixels in whose kernels a column may lie.
-int pixels_in_flight(const Axis& horizontal) {
-  return (horizontal.kernel + horizontal.stride - 1) / horizontal.stride;
-}
-
-// Sums, a pair, a temporary and a constant.
-int registers(const Axis& horizontal, int outputs, int vectors) {
-  return pixels_in_flight(horizontal) * outputs * vectors + vectors + 2;
-}
-
 class RollingEmitter {
  public:
   RollingEmitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
                  const Axis& vertical, const Axis& horizontal)
       : as(as), spec(spec), h(horizontal), layout(row, vertical, spec.outputs, spec.n),
         words(make_words(as, row.isa, row.lanes, Dot::kWide16)), w(*words),
-        pool(vector_registers(row.isa)), vectors(layout.vectors), flight(pixels_in_flight(h)),
+        pool(vector_registers(row.isa)), vectors(layout.vectors),
+        flight(depthwise_rolling_flight(h)),
         inputs(depthwise_rolling_inputs(vertical, spec.outputs)) {
     for (int i = 0; i < flight * spec.outputs * vectors; ++i) sums.push_back(take());
     bytes_of_pairs = take();
@@ -80,6 +68,8 @@ class RollingEmitter {
     as.mov(rParams, arg(offsetof(DepthwiseRollingArgs, epilogue)));
     as.vmovdqu(bytes_of_pairs, as.constant(pair_bytes()));
   }
+
+  Address init(int v) const { return as.ptr[rPacked + (layout.init + v * w.bytes())]; }
 
   // ---- blocks ----
   void begin_block() {
@@ -184,14 +174,23 @@ class RollingEmitter {
     if (sides) as.L(p->end);
   }
 
+  // Zeros have no products, but a pixel that begins with them starts.
   void emit_padding(Padding& p) {
+    Label zero;
     as.L(p.begin);
+    as.cmp(as.dword[rArgs + offsetof(DepthwiseRollingArgs, padding)], 0);
+    as.je(zero);
     for (int i = 0; i < layout.input_pairs; ++i) {
       Scratch s(*this);
       for (int v = 0; v < vectors; ++v)
         as.vpbroadcastd(s.pair[v], arg(offsetof(DepthwiseRollingArgs, padding)));
       add_products(i, p.tap, p.left, s);
     }
+    as.jmp(p.end);
+    as.L(zero);
+    for (int f = 0; f < p.left; ++f)
+      for (int r = 0; r < spec.outputs && p.tap == f * h.stride; ++r)
+        for (int v = 0; v < vectors; ++v) as.vmovups(acc(f, r, v), init(v));
     as.jmp(p.end);
   }
 
@@ -203,14 +202,14 @@ class RollingEmitter {
       temporary = pair[e.vectors];
     }
     std::vector<RegisterPool::Role> scope;
-    Xmm pair[kMaxVectors + 1], temporary;
+    Xmm pair[kMaxRollingVectors + 1], temporary;
   };
 
   // v = the block's bytes of an input row, in both lanes.
   void load_row(const Xmm& v, int i) {
     const Ymm y(v.getIdx());
-    if (spec.n == 2 * kLanes) return as.vbroadcasti128(y, as.ptr[rRow[i]]);
-    if (spec.n == kLanes) return as.vpbroadcastq(y, as.ptr[rRow[i]]);
+    if (spec.n == 2 * kRollingLanes) return as.vbroadcasti128(y, as.ptr[rRow[i]]);
+    if (spec.n == kRollingLanes) return as.vpbroadcastq(y, as.ptr[rRow[i]]);
     load_exact(as, Xmm(v.getIdx()), rRow[i], spec.n);
     as.vinserti128(y, y, Xmm(v.getIdx()), 1);
   }
@@ -244,12 +243,14 @@ class RollingEmitter {
   }
   std::vector<uint32_t> pair_bytes() const {
     std::vector<uint32_t> indices;
-    for (int c = 0; c < kLanes; ++c) indices.push_back(word_of(2 * c, 0) | word_of(2 * c + 1, 16));
+    for (int c = 0; c < kRollingLanes; ++c)
+      indices.push_back(word_of(2 * c, 0) | word_of(2 * c + 1, 16));
     return indices;
   }
   std::vector<uint32_t> single_bytes(int v) const {
     std::vector<uint32_t> indices;
-    for (int c = 0; c < kLanes; ++c) indices.push_back(word_of(v * kLanes + c, 0) | 0x80800000);
+    for (int c = 0; c < kRollingLanes; ++c)
+      indices.push_back(word_of(v * kRollingLanes + c, 0) | 0x80800000);
     return indices;
   }
 
@@ -264,10 +265,10 @@ class RollingEmitter {
         for (int v = 0; v < vectors; ++v) {
           as.vpmaddwd(s.temporary, s.pair[v], as.ptr[rPacked + (at + v * w.bytes())]);
           // A pixel's first product is added to where sums start.
-          const Address init = as.ptr[rPacked + (layout.init + v * w.bytes())];
+          const Address start = init(v);
           const bool first = t == 0 && at == layout.first_dot(r);
           as.vpaddd(acc(f, r, v), s.temporary,
-                    first ? static_cast<const Operand&>(init) : acc(f, r, v));
+                    first ? static_cast<const Operand&>(start) : acc(f, r, v));
         }
       }
     }
@@ -286,8 +287,8 @@ class RollingEmitter {
     if (is_int8(spec.epilogue.c_type)) return store_bytes(v[0]);
     for (int r = 0; r < spec.outputs; ++r)
       for (int j = 0; j < vectors; ++j)
-        w.store_part(to(r, j * kLanes * element()), v[static_cast<size_t>(r * vectors + j)],
-                     std::min(kLanes, spec.n - j * kLanes) * element());
+        w.store_part(to(r, j * kRollingLanes * element()), v[static_cast<size_t>(r * vectors + j)],
+                     std::min(kRollingLanes, spec.n - j * kRollingLanes) * element());
   }
 
   void store_bytes(const Xmm& v) {
@@ -295,10 +296,12 @@ class RollingEmitter {
     const Xmm t = w.reg(role.index());
     w.load_unzip_index(t);
     w.unzip_lanes(v, t);
-    if (spec.outputs > 1) {
+    if (spec.outputs > 1 && spec.n == 2 * kRollingLanes) {
+      as.vextracti128(to(1, 0), Ymm(v.getIdx()), 1);
+    } else if (spec.outputs > 1) {
       const Xmm second(t.getIdx());
       if (vectors == 1)
-        as.vpsrldq(second, Xmm(v.getIdx()), kLanes);
+        as.vpsrldq(second, Xmm(v.getIdx()), kRollingLanes);
       else
         as.vextracti128(second, Ymm(v.getIdx()), 1);
       w.store_part(to(1, 0), t, spec.n);
@@ -332,64 +335,6 @@ class RollingEmitter {
 };
 
 }  // namespace
-
-bool depthwise_rolling_fits(const KernelRow& row, const Axis& vertical, const Axis& horizontal) {
-  return row.b_form == BForm::kPairs16 && row.lanes == kLanes && vertical.dilation == 1 &&
-         horizontal.dilation == 1 && vertical.stride <= 2 && horizontal.stride <= 2 &&
-         horizontal.kernel >= horizontal.stride &&
-         depthwise_rolling_inputs(vertical, kMaxOutputRows) <= kMaxRollingRows &&
-         registers(horizontal, kMaxOutputRows, 1) <= vector_registers(row.isa);
-}
-
-int depthwise_rolling_inputs(const Axis& vertical, int outputs) {
-  return vertical.kernel + (outputs - 1) * vertical.stride;
-}
-
-int depthwise_rolling_channels(const KernelRow& row, const Axis& horizontal) {
-  int vectors = kMaxVectors;
-  while (registers(horizontal, kMaxOutputRows, vectors) > vector_registers(row.isa)) --vectors;
-  return vectors * kLanes;
-}
-
-RollingLayout::RollingLayout(const KernelRow& row, const Axis& vertical, int outputs, int n)
-    : vectors((n + row.lanes - 1) / row.lanes), vector_bytes(4 * row.lanes),
-      stride(vertical.stride), kernel(vertical.kernel), outputs(outputs),
-      input_pairs((depthwise_rolling_inputs(vertical, outputs) + 1) / 2) {
-  const int64_t channels = int64_t{vectors} * vector_bytes;
-  // With stride 2 all output rows multiply by the same weights.
-  pairs = stride == 2 ? (kernel + 1) / 2 : outputs * input_pairs;
-  mult = 0;
-  bias = mult + outputs * channels;
-  init = bias + outputs * channels;
-  weights = init + channels;
-}
-
-int64_t RollingLayout::size(const Axis& horizontal) const {
-  return weights + int64_t{horizontal.kernel} * pairs * vectors * vector_bytes;
-}
-
-int64_t RollingLayout::dot(int t, int r, int p) const {
-  const int row = kernel_row(r, p, 0);
-  if (row >= kernel || row + 1 < 0) return -1;
-  const int index = stride == 2 ? p - r : r * input_pairs + p;
-  return weights + int64_t{t * pairs + index} * vectors * vector_bytes;
-}
-
-RollingCost depthwise_rolling_cost(const KernelRow& row, const Axis& vertical,
-                                   const Axis& horizontal) {
-  constexpr int kDot = 2, kPair = 4;  // two loads, an interleaving, an extension
-  const RollingLayout layout(row, vertical, kMaxOutputRows, row.lanes);
-  int pairs = 0;
-  for (int r = 0; r < kMaxOutputRows; ++r)
-    for (int p = 0; p < layout.input_pairs; ++p) pairs += layout.dot(0, r, p) >= 0;
-  return {horizontal.kernel * pairs * kDot, horizontal.stride * layout.input_pairs * kPair};
-}
-
-int64_t RollingLayout::first_dot(int r) const {
-  int p = 0;
-  while (dot(0, r, p) < 0) ++p;
-  return dot(0, r, p);
-}
 
 void emit_depthwise_rolling(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
                             const Axis& vertical, const Axis& horizontal) {

@@ -20,7 +20,9 @@
 
 namespace oct {
 
-inline constexpr int kMaxRollingRows = 7;  // input rows of a call
+inline constexpr int kMaxRollingRows = 7;     // input rows of a call
+inline constexpr int kRollingLanes = 8;       // channels of a vector
+inline constexpr int kMaxRollingVectors = 2;  // of a block
 
 // One call: `pixels` pixels of each output row, for `blocks` neighbouring blocks of channels.
 struct DepthwiseRollingArgs {
@@ -43,7 +45,8 @@ using DepthwiseRollingFn = void (*)(DepthwiseRollingArgs*);
 
 bool depthwise_rolling_fits(const KernelRow& row, const Axis& vertical, const Axis& horizontal);
 
-// Input rows of a call; channels of a block.
+// Pixels in whose kernels a column may lie; input rows of a call; channels of a block.
+int depthwise_rolling_flight(const Axis& horizontal);
 int depthwise_rolling_inputs(const Axis& vertical, int outputs);
 int depthwise_rolling_channels(const KernelRow& row, const Axis& horizontal);
 

@@ -47,6 +47,44 @@ class ApiSelection : public testing::Test {
   }
 };
 
+// The kernel of a 3x3 depthwise convolution.
+std::string chosen_depthwise(oct_isa cap, int64_t channels, int64_t stride) {
+  const Context context(cap);
+  const std::vector<int8_t> weights(static_cast<size_t>(9 * channels), 127);
+  const float scale = 0.01f;
+  oct_qconv_desc desc = OCT_QCONV_DESC_INIT;
+  desc.in_channels = desc.out_channels = desc.groups = channels;
+  desc.w = weights.data();
+  desc.w_scales = &scale;
+  desc.w_scale_count = 1;
+  oct_qconv_args args = OCT_QCONV_ARGS_INIT;
+  for (int i = 0; i < 2; ++i) {
+    desc.kernel[i] = 3;
+    desc.stride[i] = stride;
+    desc.pad_begin[i] = desc.pad_end[i] = 1;
+    args.in_size[i] = 56;
+  }
+  oct_qconv* plan = nullptr;
+  EXPECT_EQ(oct_qconv_create(context, &desc, &plan), OCT_OK) << oct_last_error();
+  std::string text(1 << 16, '\0');
+  EXPECT_EQ(oct_qconv_explain(plan, args.in_size, text.data(), text.size(), nullptr), OCT_OK);
+  oct_qconv_destroy(plan);
+  return json::parse(text.c_str())["kernel"];
+}
+
+// However few the channels: narrow blocks share vectors.
+TEST_F(ApiSelection, DepthwiseKernelsAreOfTheBestIsa) {
+  for (int64_t channels : {8, 16, 24, 32, 72, 96, 144, 960})
+    for (int64_t stride : {1, 2}) {
+      EXPECT_EQ(chosen_depthwise(OCT_ISA_AVX2, channels, stride), "depthwise_u8s8s32_2x32x4_avx2")
+          << channels;
+      if (!usable(OCT_ISA_AVX512VNNI)) continue;
+      EXPECT_EQ(chosen_depthwise(OCT_ISA_AVX512VNNI, channels, stride),
+                "depthwise_u8s8s32_2x64x4_avx512vnni")
+          << channels;
+    }
+}
+
 TEST_F(ApiSelection, OnAvx2TheRangeOfADecidesTheForm) {
   for (int64_t m : {1, 8, 1024}) {
     EXPECT_EQ(chosen(OCT_ISA_AVX2, m, 1024, 1024, 0, 0).substr(0, 8), "gemm_u8s") << m;
