@@ -12,6 +12,7 @@
 #include "perf/elementwise.h"
 #include "perf/library.h"
 #include "perf/options.h"
+#include "perf/problem_parser.h"
 #include "perf/text.h"
 
 namespace oct::perf {
@@ -179,6 +180,50 @@ void check_options(const BenchOptions& o) {
     throw UsageError("--explain goes with neither --format csv nor --creation");
 }
 
+// A shape as MxK:KxN.
+void add_shape(CLI::App* app, GemmShape& shape, const std::string& help) {
+  app->add_option_function<std::string>(
+         "--matmul",
+         [&shape](const std::string& text) {
+           shape = std::get<GemmShape>(parse_matmul(text).shape);
+         },
+         help)
+      ->type_name("MxK:KxN");
+}
+
+CLI::App* add_post(CLI::App& app, PostOptions& o) {
+  CLI::App* post = app.add_subcommand(
+      "post", "What each fused post-operation costs, in per cent of the product without one");
+  add_shape(post, o.shape, "The product (default 128x768:768x3072)");
+  add_choice<Isa>(post, "--isa", o.isa, isa_choices(), "No instruction set above this");
+  post->add_option("--min-time", o.min_time_s, "Seconds of timing per operation (default 1)")
+      ->check(CLI::Range(0.0, kMaxMinTime).description(""))
+      ->type_name("SECONDS");
+  return post;
+}
+
+CLI::App* add_quantize_error(CLI::App& app, QuantizeErrorOptions& o) {
+  CLI::App* error = app.add_subcommand(
+      "quantize-error", "The accuracy of a linear layer in int8, by scheme and observer");
+  error->footer(
+      "Activations [..., K] and weights [N, ...] are float32 .npy files, or random. Both are\n"
+      "quantised, multiplied and compared with the product in binary64. SQNR is the power of the\n"
+      "output over that of the error; the largest error is in units of the output's root mean\n"
+      "square. Moving averages, histograms and the others see the activations in eight batches.");
+  error->add_option("--activations", o.activations, "Activations, [..., K]")->type_name("FILE.npy");
+  error->add_option("--weights", o.weights, "Weights, [N, ...]")->type_name("FILE.npy");
+  add_shape(error, o.shape, "What is drawn without files (default 256x768:768x768)");
+  add_choice<Distribution>(error, "--distribution", o.distribution,
+                           {{"gaussian", Distribution::kGaussian},
+                            {"relu", Distribution::kRelu},
+                            {"outliers", Distribution::kOutliers}},
+                           "Random activations: normal, their positive part, or with one in a "
+                           "thousand 20 times as large (default)");
+  error->add_option("--seed", o.seed, "Seed of what is random (default 1)")->type_name("N");
+  error->add_option("--plot", o.plot, "Write a picture, too")->type_name("FILE.svg");
+  return error;
+}
+
 int exit_code_of(oct_status status) {
   switch (status) {
     case OCT_UNSUPPORTED_CPU: return kExitUnsupportedCpu;
@@ -212,6 +257,11 @@ int run_program(int argc, char** argv) {
   add_execution_options(bench, bench_options);
   add_output_options(bench, bench_options);
 
+  PostOptions post_options;
+  const CLI::App* post = add_post(app, post_options);
+  QuantizeErrorOptions error_options;
+  const CLI::App* error = add_quantize_error(app, error_options);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -219,7 +269,10 @@ int run_program(int argc, char** argv) {
     throw UsageError(fmt::format("{} (--help lists the options)", error.what()));
   }
   if (info->parsed()) return run_info(info_options);
-  if (!bench->parsed()) throw UsageError("say what to do: info or bench (--help explains)");
+  if (post->parsed()) return run_post(post_options);
+  if (error->parsed()) return run_quantize_error(error_options);
+  if (!bench->parsed())
+    throw UsageError("say what to do: info, bench, post or quantize-error (--help explains)");
   if (list) return list_models();
   check_options(bench_options);
   return bench_options.elementwise ? run_elementwise_bench(bench_options)

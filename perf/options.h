@@ -55,9 +55,28 @@ struct InfoOptions {
   bool json = false;
 };
 
+struct PostOptions {
+  GemmShape shape{128, 768, 3072};
+  Isa isa = Isa::kNone;
+  double min_time_s = 1.0;
+};
+
+// Of random activations.
+enum class Distribution { kGaussian, kRelu, kOutliers };
+
+struct QuantizeErrorOptions {
+  GemmShape shape{256, 768, 768};    // of what no file gives
+  std::string activations, weights;  // .npy files, or empty: random
+  Distribution distribution = Distribution::kOutliers;
+  uint64_t seed = 1;
+  std::string plot;  // an SVG file to write, or empty
+};
+
 // The subcommands. They return an ExitCode, or throw UsageError or LibraryError.
 int run_info(const InfoOptions& options);
 int run_bench(const BenchOptions& options);
+int run_post(const PostOptions& options);
+int run_quantize_error(const QuantizeErrorOptions& options);
 int list_models();
 
 }  // namespace oct::perf

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Compares Octavo's observers, quantisation parameters and weights with PyTorch's, bit for bit.
+"""Compares Octavo's observers, quantisation parameters, weights and outputs with PyTorch's, bit for
+bit.
 
-Random tensors and ranges go to torch.ao.quantization and, through the C API of a built shared
+Random tensors and ranges go to torch.ao.quantization and torch.ops.quantized and, through the C API of a built shared
 library, to Octavo. Prints the number of cases and of mismatches for each comparison, and the first
 mismatches in full; exits with 1 if there is one. Needs PyTorch: --install creates a virtual
 environment of its own for it, with the package index that pip is configured to use.
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import warnings
 
+from compare_torch_outputs import compare_conv, compare_linear, compare_quantize
 from octavo_capi import (EPS, HISTOGRAM, MIN_MAX, MOVING_AVERAGE, RECIPROCAL, REDUCED, S8,
                          SYMMETRIC, U8, EqualizeDesc, Observer, Octavo, QScheme, WeightsDesc, f32, f64, i32,
                          i64, pointer)
@@ -345,8 +347,12 @@ def main():
                     compare_histograms, compare_weights, compare_equalization):
         result = compare(octavo, args.trials)
         tallies += result if isinstance(result, tuple) else (result,)
+    torch.backends.quantized.engine = "fbgemm"
+    for compare in (compare_quantize, compare_linear, compare_conv):
+        result = compare(octavo, Tally, args.trials)
+        tallies += result if isinstance(result, tuple) else (result,)
     for tally in tallies:
-        excused = f", {tally.excused} equal but for ties or last places" if tally.excused else ""
+        excused = f", {tally.excused} equal but for ties, last places or contraction" if tally.excused else ""
         print(f"{tally.name:40} {tally.cases:8} cases {tally.wrong:6} mismatches{excused}")
     return 1 if any(tally.wrong for tally in tallies) else 0
 

@@ -2,10 +2,11 @@
 
 import ctypes
 
-U8, S8 = 1, 2
+U8, S8, S32, F32 = 1, 2, 3, 4
 SYMMETRIC, NARROW, REDUCED = 1, 2, 4
 MIN_MAX, MOVING_AVERAGE, HISTOGRAM = 1, 2, 3
-RECIPROCAL = 2
+DIVIDE, RECIPROCAL = 1, 2
+PER_TENSOR, PER_ROW, PER_COLUMN = 0, 1, 2
 MAX_RANK = 8
 EPS = 2.0**-23
 
@@ -46,6 +47,60 @@ class EqualizeDesc(Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("channels", i64), ("weights1", pointer),
                 ("outer1", i64), ("inner1", i64), ("bias1", pointer), ("weights2", pointer),
                 ("outer2", i64), ("inner2", i64), ("threshold", f64), ("max_iterations", i32)]
+
+
+class Matrix(ctypes.Structure):
+    _fields_ = [("data", pointer), ("type", ctypes.c_int), ("stride_bytes", i64)]
+
+
+class QuantizeArgs(Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("rows", i64), ("cols", i64), ("x", Matrix),
+                ("q", Matrix), ("granularity", ctypes.c_int), ("form", ctypes.c_int),
+                ("scales", pointer), ("zero_points", pointer), ("q_min", i32), ("q_max", i32)]
+
+
+WEIGHT_FIELDS = [("scales", pointer), ("scale_count", i64), ("weight_type", ctypes.c_int),
+                 ("zero_points", pointer), ("zero_point_count", i64)]
+BIAS_FIELDS = [("bias_type", ctypes.c_int), ("bias", pointer)]
+OUTPUT_FIELDS = [("c_type", ctypes.c_int), ("c_scale", f32), ("c_zero_point", i32),
+                 ("clamp_min", f32), ("clamp_max", f32), ("post", pointer), ("post_count", i64)]
+INPUT_FIELDS = [("a_type", ctypes.c_int), ("a_zero_point", i32), ("a_scale", f32),
+                ("a_min", i32), ("a_max", i32)]
+
+
+class QgemmDesc(Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("n", i64), ("k", i64), ("flags", u32),
+                *INPUT_FIELDS, ("b", pointer), ("b_layout", ctypes.c_int),
+                ("b_stride_bytes", i64), *WEIGHT_FIELDS, *BIAS_FIELDS, *OUTPUT_FIELDS,
+                ("m_hint", i64), ("kernel", ctypes.c_char_p)]
+
+
+class QgemmArgs(Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("m", i64), ("a", pointer),
+                ("a_stride_bytes", i64), ("c", pointer), ("c_stride_bytes", i64),
+                ("post", pointer)]
+
+
+AXES = i64 * 3
+
+
+class QconvDesc(Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("rank", i32), ("flags", u32),
+                ("in_channels", i64), ("out_channels", i64), ("groups", i64), ("kernel", AXES),
+                ("stride", AXES), ("dilation", AXES), ("pad_begin", AXES), ("pad_end", AXES),
+                ("output_padding", AXES), *INPUT_FIELDS, ("w", pointer),
+                ("w_layout", ctypes.c_int), *WEIGHT_FIELDS, *BIAS_FIELDS,
+                ("add_type", ctypes.c_int), ("add_scale", f32), ("add_zero_point", i32),
+                *OUTPUT_FIELDS, ("size_hint", AXES), ("kernel_name", ctypes.c_char_p)]
+
+
+class Tensor(ctypes.Structure):
+    _fields_ = [("data", pointer), ("batch_stride_bytes", i64), ("stride_bytes", AXES)]
+
+
+class QconvArgs(Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("batch", i64), ("in_size", AXES),
+                ("a", Tensor), ("c", Tensor), ("add", Tensor), ("post", pointer)]
 
 
 class Octavo:
@@ -97,3 +152,76 @@ class Observer:
         self.octavo.call("oct_observer_histogram", self.handle, counts, i64(self.bins),
                          ctypes.byref(low), ctypes.byref(high))
         return list(counts), low.value, high.value
+
+
+class Context:
+    """What runs on a context of one thread, for tensors of PyTorch."""
+
+    def __init__(self, octavo):
+        self.octavo = octavo
+        self.handle = pointer()
+        octavo.call("oct_context_create", None, ctypes.byref(self.handle))
+
+    def __del__(self):
+        self.octavo.lib.oct_context_destroy(self.handle)
+
+    def quantize(self, x, kind, scales, zero_points, form, granularity):
+        import torch
+        q = torch.empty(x.shape, dtype=torch.uint8 if kind == U8 else torch.int8)
+        scales = (f32 * len(scales))(*scales)
+        zero_points = (i32 * len(zero_points))(*zero_points)
+        args = QuantizeArgs(rows=x.shape[0], cols=x.shape[1], x=Matrix(x.data_ptr(), F32, 0),
+                            q=Matrix(q.data_ptr(), kind, 0), granularity=granularity, form=form,
+                            scales=ctypes.addressof(scales),
+                            zero_points=ctypes.addressof(zero_points))
+        self.octavo.call("oct_quantize", self.handle, ctypes.byref(args))
+        return q
+
+    def linear(self, q, zero_point, scale, weights, w_scales, bias, c_type, c_scale=1.0,
+               c_zero_point=0):
+        """[M, K] by weights [N, K] of s8."""
+        import torch
+        m, k = q.shape
+        n = weights.shape[0]
+        desc = QgemmDesc(n=n, k=k, b=weights.data_ptr(), b_layout=1,
+                         **self._layer(q, zero_point, scale, w_scales, bias, c_type, c_scale,
+                                       c_zero_point))
+        plan = pointer()
+        self.octavo.call("oct_qgemm_create", self.handle, ctypes.byref(desc), ctypes.byref(plan))
+        c = torch.empty((m, n), dtype=torch.float32 if c_type == F32 else torch.uint8)
+        args = QgemmArgs(m=m, a=q.data_ptr(), a_stride_bytes=k, c=c.data_ptr(),
+                         c_stride_bytes=n * c.element_size())
+        self.octavo.call("oct_qgemm_run", plan, ctypes.byref(args))
+        self.octavo.lib.oct_qgemm_destroy(plan)
+        return c
+
+    def conv2d(self, q, zero_point, scale, weights, w_scales, bias, shape, out_shape, c_scale,
+               c_zero_point):
+        """Logical NCHW; memory is made channels-last."""
+        import torch
+        stride, pads, dilation, groups = shape
+        q = q.permute(0, 2, 3, 1).contiguous()
+        weights = weights.contiguous()
+        desc = QconvDesc(rank=2, in_channels=q.shape[3], out_channels=weights.shape[0],
+                         groups=groups, kernel=AXES(*weights.shape[2:]), stride=AXES(*stride),
+                         dilation=AXES(*dilation), pad_begin=AXES(*pads), pad_end=AXES(*pads),
+                         w=weights.data_ptr(), w_layout=1, add_scale=1.0,
+                         **self._layer(q, zero_point, scale, w_scales, bias, U8, c_scale,
+                                       c_zero_point))
+        plan = pointer()
+        self.octavo.call("oct_qconv_create", self.handle, ctypes.byref(desc), ctypes.byref(plan))
+        batch, channels, height, width = out_shape
+        c = torch.empty((batch, height, width, channels), dtype=torch.uint8)
+        args = QconvArgs(batch=batch, in_size=AXES(*q.shape[1:3]), a=Tensor(data=q.data_ptr()),
+                         c=Tensor(data=c.data_ptr()))
+        self.octavo.call("oct_qconv_run", plan, ctypes.byref(args))
+        self.octavo.lib.oct_qconv_destroy(plan)
+        return c.permute(0, 3, 1, 2)
+
+    @staticmethod
+    def _layer(q, zero_point, scale, w_scales, bias, c_type, c_scale, c_zero_point):
+        return {"a_type": U8, "a_zero_point": zero_point, "a_scale": scale,
+                "scales": w_scales.data_ptr(), "scale_count": len(w_scales), "weight_type": S8,
+                "bias_type": 0 if bias is None else F32,
+                "bias": 0 if bias is None else bias.data_ptr(), "c_type": c_type,
+                "c_scale": c_scale, "c_zero_point": c_zero_point}

@@ -1,6 +1,6 @@
 // The pitfalls of numerics.md B9 that concern the maths of quantisation, by their numbers there.
-// Each test has the numbers on which an implementation with the mistake differs. Those that need
-// the C API are in test_quant_api.cc.
+// Each test has the numbers on which an implementation with the mistake differs. Number 9 is in
+// test_quant_float_mode.cc, those of sums and outputs are in test_pitfalls.cc.
 #include <gtest/gtest.h>
 
 #include <cmath>
