@@ -208,7 +208,7 @@ int bench_runs(const BenchOptions& options, const std::vector<Problem>& problems
   const double seconds_per_row = options.min_time_s * (bench.peer() ? 2 : 1) + 0.2;
   const auto rows = measure_all(
       problems, seconds_per_row, [&](const Problem& p) { return bench.run(p); }, brief);
-  write_out(options.out, bench_report(bench.info(), rows, options.format, options.explain));
+  write_out(options.out, bench_report(bench.info(), rows, options));
   for (const BenchRow& row : rows)
     if (row.failed) return kExitFailed;
   return kExitOk;

@@ -168,6 +168,8 @@ void add_output_options(CLI::App* app, BenchOptions& o) {
   app->add_option("--out", o.out, "Write the report to a file, whole or not at all")
       ->type_name("FILE")
       ->group(group);
+  app->add_flag("--summary", o.summary, "Only the totals of a table, not each problem")
+      ->group(group);
   app->add_flag("--explain", o.explain,
                 "Add why each kernel was chosen (not with csv or --creation)")
       ->group(group);
@@ -178,6 +180,8 @@ void check_options(const BenchOptions& o) {
     throw UsageError(fmt::format("--min-time {}: not in 0 .. {}", o.min_time_s, kMaxMinTime));
   if (o.explain && (o.format == Format::kCsv || o.creation))
     throw UsageError("--explain goes with neither --format csv nor --creation");
+  if (o.summary && (o.format != Format::kTable || o.creation || o.explain))
+    throw UsageError("--summary goes with --format table only, without --creation or --explain");
 }
 
 // A shape as MxK:KxN.

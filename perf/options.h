@@ -49,6 +49,7 @@ struct BenchOptions {
   Format format = Format::kTable;
   std::string out;  // empty: standard output
   bool explain = false;
+  bool summary = false;  // totals only (tables)
 };
 
 struct InfoOptions {

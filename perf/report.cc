@@ -150,15 +150,25 @@ std::string summary_text(const RunInfo& info, const std::vector<BenchRow>& rows)
   return text;
 }
 
-std::string bench_table(const RunInfo& info, const std::vector<BenchRow>& rows, bool explain) {
+std::string rows_text(const RunInfo& info, const std::vector<BenchRow>& rows, bool failed_only) {
   const auto columns = bench_columns(!info.peer.empty(), Extras(rows));
   Table table = table_of(columns);
   for (const BenchRow& row : rows) {
+    if (failed_only && !row.failed) continue;
     add_row(table, columns, row);
     for (const std::string& note : row.notes) table.note(note);
   }
-  std::string text = headline(info) + table.text() + '\n' + summary_text(info, rows);
-  if (explain)
+  return table.text() + '\n';
+}
+
+std::string bench_table(const RunInfo& info, const std::vector<BenchRow>& rows,
+                        const BenchOptions& options) {
+  const bool failed =
+      std::any_of(rows.begin(), rows.end(), [](const BenchRow& row) { return row.failed; });
+  std::string text = headline(info);
+  if (!options.summary || failed) text += rows_text(info, rows, options.summary);
+  text += summary_text(info, rows);
+  if (options.explain)
     for (const BenchRow& row : rows)
       text += fmt::format("\n{}\n{}\n", full_name(row.problem), row.explain.dump(2));
   return text;
@@ -265,11 +275,11 @@ Json bench_json(const RunInfo& info, const std::vector<BenchRow>& rows, bool exp
 
 }  // namespace
 
-std::string bench_report(const RunInfo& info, const std::vector<BenchRow>& rows, Format format,
-                         bool explain) {
-  switch (format) {
-    case Format::kTable: return bench_table(info, rows, explain);
-    case Format::kJson: return bench_json(info, rows, explain).dump(2) + '\n';
+std::string bench_report(const RunInfo& info, const std::vector<BenchRow>& rows,
+                         const BenchOptions& options) {
+  switch (options.format) {
+    case Format::kTable: return bench_table(info, rows, options);
+    case Format::kJson: return bench_json(info, rows, options.explain).dump(2) + '\n';
     case Format::kCsv: return bench_csv(info, rows);
   }
   return {};

@@ -47,8 +47,8 @@ struct CreationRow {
   std::vector<std::string> notes;
 };
 
-std::string bench_report(const RunInfo& info, const std::vector<BenchRow>& rows, Format format,
-                         bool explain);
+std::string bench_report(const RunInfo& info, const std::vector<BenchRow>& rows,
+                         const BenchOptions& options);
 std::string creation_report(const RunInfo& info, const std::vector<CreationRow>& rows,
                             Format format);
 
