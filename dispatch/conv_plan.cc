@@ -33,6 +33,8 @@ LayerDesc layer_of(const oct_qconv_desc& d, const ConvShape& shape) {
           d.a_scale,
           d.a_min,
           d.a_max,
+          false,
+          0,
           d.w_scales,
           d.w_scale_count,
           {"w_type", "w_zero_points", "w_zero_point_count", d.w_type, d.w_zero_points,

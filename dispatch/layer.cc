@@ -119,7 +119,9 @@ oct_status check_a(const LayerDesc& d) {
   if (a.lo > a.hi || a.lo < dtype_min(type) || a.hi > dtype_max(type))
     return fail(OCT_INVALID_ARGUMENT, "[a_min, a_max] is [%d, %d]; %s has the range %d .. %d",
                 d.a_min, d.a_max, dtype_name(type), dtype_min(type), dtype_max(type));
-  const int64_t reach = std::max(std::abs(a.lo - d.a_zero_point), std::abs(a.hi - d.a_zero_point));
+  const int64_t reach =
+      d.a_reach ? d.a_reach
+                : std::max(std::abs(a.lo - d.a_zero_point), std::abs(a.hi - d.a_zero_point));
   const int64_t w_reach = weight_reach(d.weights);
   const int64_t bound = reach ? std::numeric_limits<int32_t>::max() / (reach * w_reach) : kMaxSteps;
   if (d.k > bound && !(d.flags & OCT_QGEMM_ALLOW_WRAP))
@@ -238,7 +240,7 @@ void fill_columns(const LayerDesc& d, Layer* layer) {
 
 bool in_reals(const LayerDesc& d) {
   return !is_int8(static_cast<DType>(d.c_type)) || d.bias_type == OCT_F32 || adds(d) ||
-         inner_post_count(d) > 0;
+         d.a_per_row || inner_post_count(d) > 0;
 }
 
 oct_status check_layer(const LayerDesc& d) {
@@ -264,6 +266,7 @@ void make_layer(const LayerDesc& d, Layer* layer) {
   layer->bias_type = static_cast<DType>(d.bias_type);
   layer->c_type = layer->epilogue.c_type = static_cast<DType>(d.c_type);
   layer->epilogue.bias_f32 = layer->bias_type == DType::kF32;
+  layer->epilogue.row_scale = d.a_per_row && layer->c_type != DType::kS32;
   const PostPlan post = make_post(d);
   layer->epilogue.post = specs_of(post.chain);
   layer->scalars.post = post.chain;

@@ -31,6 +31,8 @@ struct LayerDesc {
   int32_t a_zero_point;
   float a_scale;
   int32_t a_min, a_max;
+  bool a_per_row;   // the scale and, if it varies, the zero point of A belong to its rows
+  int64_t a_reach;  // the most that |A - zero point| can be; 0: follows from a_zero_point
   const float* scales;
   int64_t scale_count;
   Weights weights;

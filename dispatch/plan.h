@@ -13,8 +13,8 @@
 
 namespace oct {
 
-// Rows of a block where their sums or zero points are needed, which lie on the stack.
-inline constexpr int64_t kMaxRowFactors = 1024;
+// Rows of a block where they have sums, zero points or scales of their own, on the stack.
+inline constexpr int64_t kMaxRowFactors = 384;
 // Stack that a thread spends on packed rows of A.
 inline constexpr int64_t kPackedABytes = 64 << 10;
 
@@ -43,6 +43,7 @@ struct oct_qgemm {
   oct::Selection selection;
   double cycles_per_row = 0;  // predicted, for large M
   uint8_t a_shift = 0;
+  int shift = 0;  // the same, for zero points
   bool packed_a = false;
   std::vector<std::unique_ptr<oct::GemmCode>> codes;
   std::vector<oct::Panel> panels;
@@ -50,9 +51,15 @@ struct oct_qgemm {
   std::vector<int32_t> init;
   // Per column: what the sum of a row of A is multiplied by, minus the zero point of the weights.
   std::vector<int32_t> row_sum_factor;  // empty: all zero
+  // Per column: what the zero point of a row of A is multiplied by, minus the sum of the weights
+  // less their zero points.
+  std::vector<int32_t> zero_point_factor;  // empty: A's zero point does not vary
   std::vector<float> mult, bias;
   oct::EpilogueParams params;
 
+  bool has_row_factors() const {
+    return !row_sum_factor.empty() || !zero_point_factor.empty() || problem.epilogue.row_scale;
+  }
   const oct::Layout& layout() const { return selection.best().layout; }
 };
 

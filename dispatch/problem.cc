@@ -1,15 +1,18 @@
 #include "dispatch/problem.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <limits>
 
 #include "dispatch/status.h"
+#include "quant/requant.h"
 
 namespace oct {
 namespace {
 
 constexpr int64_t kMaxDim = std::numeric_limits<int32_t>::max();
-constexpr uint32_t kKnownFlags = OCT_QGEMM_ALLOW_WRAP | OCT_QGEMM_RELU | OCT_QGEMM_CLAMP;
+constexpr uint32_t kKnownFlags =
+    OCT_QGEMM_ALLOW_WRAP | OCT_QGEMM_RELU | OCT_QGEMM_CLAMP | OCT_QGEMM_A_PER_ROW;
 
 LayerDesc layer_of(const oct_qgemm_desc& d) {
   return {"b_scales",
@@ -23,6 +26,8 @@ LayerDesc layer_of(const oct_qgemm_desc& d) {
           d.a_scale,
           d.a_min,
           d.a_max,
+          false,
+          0,
           d.b_scales,
           d.b_scale_count,
           {"b_type", "b_zero_points", "b_zero_point_count", d.b_type, d.b_zero_points,
@@ -71,6 +76,47 @@ oct_status check_b(const oct_qgemm_desc& d, BView* view) {
   return OCT_OK;
 }
 
+// Scales of A that are known at run only. The column's multiplier is then that of scale 1.
+oct_status check_rows_of_a(const oct_qgemm_desc& d, LayerDesc* layer, Problem* p) {
+  const bool floats = d.a_type == OCT_F32 || d.a_type == OCT_BF16;
+  const bool per_row = d.flags & OCT_QGEMM_A_PER_ROW;
+  if (floats != (d.dynamic != nullptr))
+    return fail(OCT_INVALID_ARGUMENT, "a_type is %d and dynamic is %s; f32 and bf16 A need it",
+                d.a_type, d.dynamic ? "given" : "null");
+  if (floats && (per_row || d.c_type == OCT_S32 || d.a_min != 0 || d.a_max != 0))
+    return fail(OCT_INVALID_ARGUMENT,
+                "dynamic A goes with neither A_PER_ROW (flags 0x%x), s32 C (c_type %d) nor a range "
+                "of its own ([%d, %d])",
+                d.flags, d.c_type, d.a_min, d.a_max);
+  if (floats && d.k > kMaxDynamicK)
+    return fail(OCT_UNSUPPORTED, "k is %" PRId64 "; dynamic A has at most %" PRId64, d.k,
+                kMaxDynamicK);
+  if (!floats && !per_row) return OCT_OK;
+  layer->flags &= ~uint32_t{OCT_QGEMM_A_PER_ROW};
+  layer->a_per_row = true;
+  layer->a_scale = 1;
+  layer->a_zero_point = 0;
+  p->varying_zero_points = true;
+  if (per_row) {
+    // Any zero point of the type may come.
+    const DType type = static_cast<DType>(d.a_type);
+    const bool promised = d.a_min != 0 || d.a_max != 0;
+    layer->a_reach = std::max((promised ? d.a_max : dtype_max(type)) - dtype_min(type),
+                              dtype_max(type) - (promised ? d.a_min : dtype_min(type)));
+    return OCT_OK;
+  }
+  if (oct_status s = check_dynamic(*d.dynamic, d.a_type, &p->dynamic)) return s;
+  layer->a_type = OCT_U8;
+  layer->a_min = p->dynamic.range.lo;
+  layer->a_max = p->dynamic.range.hi;
+  layer->a_reach = layer->a_max - layer->a_min;
+  if (p->dynamic.fixed_zero_point()) {
+    p->varying_zero_points = false;
+    layer->a_zero_point = dynamic_qparams(p->dynamic, {-1, 1}).zero_point;
+  }
+  return OCT_OK;
+}
+
 }  // namespace
 
 oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
@@ -79,7 +125,8 @@ oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
                 d.flags & ~kKnownFlags);
   if (d.m_hint < 0)
     return fail(OCT_INVALID_ARGUMENT, "m_hint is %" PRId64 "; it must not be negative", d.m_hint);
-  const LayerDesc layer = layer_of(d);
+  LayerDesc layer = layer_of(d);
+  if (oct_status s = check_rows_of_a(d, &layer, p)) return s;
   if (oct_status s = check_b(d, &p->b)) return s;
   if (oct_status s = check_layer(layer)) return s;
   make_layer(layer, p);
@@ -134,10 +181,32 @@ oct_status check_post_tensor(const oct_qgemm_args& args, int64_t n, const Proble
               c0, c1, i, x0, x1);
 }
 
+// What A_PER_ROW gives for every row.
+oct_status check_row_params(const oct_qgemm_args& args, const Problem& p) {
+  if (p.dynamic || !p.varying_zero_points) return OCT_OK;
+  if (p.epilogue.row_scale) {
+    if (!args.a_scales) return fail(OCT_INVALID_ARGUMENT, "a_scales is null");
+    for (int64_t i = 0; i < args.m; ++i)
+      if (!is_valid_scale(args.a_scales[i]))
+        return fail(OCT_INVALID_ARGUMENT,
+                    "a_scales[%" PRId64 "] is %g; a scale must be finite, positive and normal", i,
+                    static_cast<double>(args.a_scales[i]));
+  }
+  const int lo = dtype_min(p.a_type), hi = dtype_max(p.a_type);
+  for (int64_t i = 0; args.a_zero_points && i < args.m; ++i)
+    if (args.a_zero_points[i] < lo || args.a_zero_points[i] > hi)
+      return fail(OCT_INVALID_ARGUMENT,
+                  "a_zero_points[%" PRId64 "] is %d; %s has the range %d .. %d", i,
+                  args.a_zero_points[i], dtype_name(p.a_type), lo, hi);
+  return OCT_OK;
+}
+
 }  // namespace
 
 oct_status check_args(const oct_qgemm_args& args, const Problem& p) {
-  const int64_t n = p.n(), k = p.k();
+  const int64_t n = p.n();
+  const int64_t a_size = static_cast<int64_t>(p.dynamic ? dtype_bytes(p.dynamic.in) : 1);
+  const int64_t k = p.k() * a_size;  // in bytes
   const DType c_type = p.c_type;
   if (args.m < 0) return fail(OCT_INVALID_ARGUMENT, "m is %" PRId64, args.m);
   if (args.m == 0) return OCT_OK;
@@ -148,6 +217,10 @@ oct_status check_args(const oct_qgemm_args& args, const Problem& p) {
     return fail(OCT_INVALID_ARGUMENT,
                 "a_stride_bytes is %" PRId64 "; a row of A has %" PRId64 " bytes",
                 args.a_stride_bytes, k);
+  if (args.a_stride_bytes % a_size || reinterpret_cast<uintptr_t>(args.a) % a_size)
+    return fail(OCT_INVALID_ARGUMENT,
+                "a (%p) and a_stride_bytes (%" PRId64 ") must be multiples of %" PRId64, args.a,
+                args.a_stride_bytes, a_size);
   if (args.c_stride_bytes < c_row)
     return fail(OCT_INVALID_ARGUMENT,
                 "c_stride_bytes is %" PRId64 "; a row of C has %" PRId64 " bytes",
@@ -167,6 +240,7 @@ oct_status check_args(const oct_qgemm_args& args, const Problem& p) {
     return fail(OCT_INVALID_ARGUMENT,
                 "C [%#" PRIxPTR ", %#" PRIxPTR ") overlaps A [%#" PRIxPTR ", %#" PRIxPTR ")", c0,
                 c1, a0, a1);
+  if (oct_status s = check_row_params(args, p)) return s;
   if (!has_tensor(p.epilogue.post)) return OCT_OK;
   if (!args.post) return fail(OCT_INVALID_ARGUMENT, "post is null; a post-operation has a tensor");
   for (size_t i = 0; i < p.epilogue.post.size(); ++i)

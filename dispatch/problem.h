@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "dispatch/dynamic.h"
 #include "dispatch/layer.h"
 #include "kernels/pack.h"
 #include "octavo/octavo.h"
@@ -10,9 +11,15 @@
 
 namespace oct {
 
+// A row of dynamic A, as bytes, must fit the stack buffer of a run.
+inline constexpr int64_t kMaxDynamicK = 64 << 10;
+
 struct Problem : Layer {
   BView b;  // the caller's memory: valid during creation only
   int64_t m_hint = 0;
+  DynamicA dynamic;  // false: A is given quantised
+  // Rows of A have zero points of their own, so that a_zero_point is not used.
+  bool varying_zero_points = false;
 
   int64_t n() const { return b.n; }
   int64_t k() const { return b.k; }

@@ -25,8 +25,8 @@ EpilogueParams spread(const EpilogueScalars& s) {
 
 std::string EpilogueSpec::key() const {
   std::string key;
-  for (int field : {static_cast<int>(c_type), int{bias_f32}, int{saturating}, int{clamp_lo},
-                    int{clamp_hi}, int{zero_point}})
+  for (int field : {static_cast<int>(c_type), int{bias_f32}, int{row_scale}, int{saturating},
+                    int{clamp_lo}, int{clamp_hi}, int{zero_point}})
     key += ' ' + std::to_string(field);
   for (const PostSpec& p : post)
     key += ' ' + std::to_string(static_cast<int>(p.kind)) + ':' +
@@ -80,12 +80,7 @@ class RowEmitter {
   // y = float(T) * mult (+ bias), post-operations
   void scale() {
     for (int j = 0; j < nv; ++j) as.vcvtdq2ps(acc[j], acc[j]);
-    for (int j = 0; j < nv; ++j) {
-      const Xbyak::Address memory = as.ptr[r.mult + j * w.bytes()];
-      const Xbyak::Operand& mult =
-          r.held_mult ? static_cast<const Xbyak::Operand&>(r.held_mult[j]) : memory;
-      as.vmulps(acc[j], acc[j], mult);
-    }
+    spec.row_scale ? multiply_by_row() : multiply();
     if (spec.bias_f32)
       for (int j = 0; j < nv; ++j) as.vaddps(acc[j], acc[j], as.ptr[r.bias + j * w.bytes()]);
     if (!spec.has_post()) return;
@@ -93,6 +88,26 @@ class RowEmitter {
         w,         r.pool, spec.post, r.params, static_cast<int>(offsetof(EpilogueParams, post)),
         r.operands};
     for (int j = 0; j < nv; ++j) emit_post_ops(as, post, acc[j], j);
+  }
+
+  void multiply() {
+    for (int j = 0; j < nv; ++j) {
+      const Xbyak::Address memory = as.ptr[r.mult + j * w.bytes()];
+      const Xbyak::Operand& mult =
+          r.held_mult ? static_cast<const Xbyak::Operand&>(r.held_mult[j]) : memory;
+      as.vmulps(acc[j], acc[j], mult);
+    }
+  }
+
+  // By the product of the row's and the column's scale, which is rounded first.
+  void multiply_by_row() {
+    const auto row_role = r.pool.take(), mult_role = r.pool.take();
+    const Xmm row = w.reg(row_role.index()), mult = w.reg(mult_role.index());
+    as.vbroadcastss(row, as.ptr[*r.row_scale]);
+    for (int j = 0; j < nv; ++j) {
+      as.vmulps(mult, row, as.ptr[r.mult + j * w.bytes()]);
+      as.vmulps(acc[j], acc[j], mult);
+    }
   }
 
   void clamp_reals() {

@@ -27,6 +27,7 @@ namespace oct {
 struct EpilogueSpec {
   DType c_type = DType::kS32;
   bool bias_f32 = false;
+  bool row_scale = false;   // mult[n] is multiplied by a scale of the row first; not s32
   bool saturating = false;  // u8/s8 only: see above
   bool clamp_lo = false;    // f32 domain: lo applies. saturating: q_lo applies
   bool clamp_hi = false;
@@ -34,7 +35,7 @@ struct EpilogueSpec {
   PostSpecs post{};
 
   // Whether the result is formed in reals before it is quantised, rather than by one multiply.
-  bool in_reals() const { return !is_int8(c_type) || bias_f32 || has_post(); }
+  bool in_reals() const { return !is_int8(c_type) || bias_f32 || row_scale || has_post(); }
   bool has_post() const { return post[0].kind != PostKind::kNone; }
 
   // Every field, for the keys of code caches.
@@ -72,8 +73,9 @@ struct EpilogueRow {
   const EpilogueSpec& spec;
   int n;
   Xbyak::Reg64 to, mult, bias, params;
-  const Xbyak::Xmm* held_mult = nullptr;  // mult's vectors, if they are kept in registers
-  PostOperands* operands = nullptr;       // of the row, if a post-operation has a tensor
+  const Xbyak::Xmm* held_mult = nullptr;    // mult's vectors, if they are kept in registers
+  PostOperands* operands = nullptr;         // of the row, if a post-operation has a tensor
+  const Xbyak::Reg64* row_scale = nullptr;  // where the row's scale is, with spec.row_scale
 };
 void emit_epilogue_row(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv);
 

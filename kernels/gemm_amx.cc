@@ -116,8 +116,8 @@ class AmxEmitter {
 
   // What is kept on the stack: the current tile's first row of A, tiles to go, where the sums in
   // the scratch end, and where the second, third and fourth tile of rows of A begin.
-  // Row factors are counted in bytes from the first row of all, by the function `row`.
-  enum Local { kTile, kTiles, kSumsEnd, kRows16, kRows32, kRows48, kRowFactor, kLocals };
+  // Row numbers are counted in bytes from the first row of all, by the function `row`.
+  enum Local { kTile, kTiles, kSumsEnd, kRows16, kRows32, kRows48, kRowNumber, kLocals };
   Address local(Local l) const { return as.qword[as.rsp + 8 * l]; }
   Address rows_of(int i) const { return local(static_cast<Local>(kRows16 + i - 1)); }
   Address arg(size_t offset) const { return as.qword[rArgs + offset]; }
@@ -133,7 +133,7 @@ class AmxEmitter {
     as.mov(local(kTile), rTmp);
     as.mov(rTmp, arg(offsetof(GemmArgs, tiles)));
     as.mov(local(kTiles), rTmp);
-    if (spec.row_terms) as.mov(local(kRowFactor), 0);
+    if (spec.counts_rows()) as.mov(local(kRowNumber), 0);
     as.mov(rAStride, arg(offsetof(GemmArgs, a_stride_bytes)));
     for (int i = 1; i < map.rows; ++i) {
       as.imul(rTmp, rAStride, i * kTileRows);
@@ -281,15 +281,19 @@ class AmxEmitter {
   // post-operations may be long.
   void finish_row() {
     for (int j = 0; j < map.columns; ++j) as.vmovups(acc[j], as.ptr[rSums + j * kTileRowBytes]);
-    const Address row_factor = as.qword[as.rsp + (8 * kRowFactor + kReturnAddress)];
+    const Address row_number = as.qword[as.rsp + (8 * kRowNumber + kReturnAddress)];
     for (int t = 0; t < spec.row_terms; ++t) {
-      as.mov(rTmp, row_factor);
+      as.mov(rTmp, row_number);
       as.add(rTmp, arg(offsetof(GemmArgs, row_factor) + 8 * static_cast<size_t>(t)));
       emit_row_term(as, {w, pool, rArgs, rTmp, t}, 0, acc.data(), map.columns);
     }
-    if (spec.row_terms) as.add(row_factor, 4);
+    if (spec.epilogue.row_scale) {
+      as.mov(rTmp, row_number);
+      as.add(rTmp, arg(offsetof(GemmArgs, row_scale)));
+    }
+    if (spec.counts_rows()) as.add(row_number, 4);
     emit_epilogue_row(
-        as, {w, pool, spec.epilogue, spec.n, rC, rMult, rBias, rParams, nullptr, &operands},
+        as, {w, pool, spec.epilogue, spec.n, rC, rMult, rBias, rParams, nullptr, &operands, &rTmp},
         acc.data(), map.columns);
     as.add(rSums, sum_row_bytes());
     as.add(rC, arg(offsetof(GemmArgs, c_stride_bytes)));

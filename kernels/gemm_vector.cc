@@ -84,7 +84,7 @@ class GemmEmitter {
         words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
         pool(vector_registers(row.isa)), budget(plan_registers(row, m, nv, spec.a_shift)),
         operands(as, w, spec.epilogue.post, spec.n,
-                 {rArgs, offsetof(GemmArgs, post), spec.row_terms ? 16 : 8}, rOperand) {
+                 {rArgs, offsetof(GemmArgs, post), spec.counts_rows() ? 16 : 8}, rOperand) {
     assert(budget.fits && m <= row.mr && spec.n <= row.nr);
     const auto take = [&](std::vector<int>& to, int count) {
       for (int i = 0; i < count; ++i) to.push_back(roles.emplace_back(pool.take()).index());
@@ -105,7 +105,7 @@ class GemmEmitter {
     epilogue();
     as.dec(as.qword[rsp_tiles()]);
     as.jnz(next_tile, as.T_NEAR);
-    as.add(as.rsp, spec.row_terms ? 16 : 8);
+    as.add(as.rsp, spec.counts_rows() ? 16 : 8);
     operands.pop();
     as.leave();
   }
@@ -137,7 +137,7 @@ class GemmEmitter {
     as.mov(rC, arg(offsetof(GemmArgs, c)));
     as.mov(rCStride, arg(offsetof(GemmArgs, c_stride_bytes)));
     operands.push();
-    if (spec.row_terms) as.push(0);                 // where the tile's row factors begin, in bytes
+    if (spec.counts_rows()) as.push(0);             // where the tile's row numbers begin, in bytes
     as.push(arg_qword(offsetof(GemmArgs, tiles)));  // counted down on the stack
     if (packed_a) as.mov(rRowInit, arg(offsetof(GemmArgs, row_init)));
     if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
@@ -293,26 +293,35 @@ class GemmEmitter {
       as.mov(rBias, arg(offsetof(GemmArgs, bias)));
       as.mov(rParams, arg(offsetof(GemmArgs, epilogue)));
     }
-    const EpilogueRow row{w,     pool,  spec.epilogue, spec.n,  rC,
-                          rMult, rBias, rParams,       nullptr, &operands};
+    const EpilogueRow row{w,     pool,    spec.epilogue, spec.n,    rC,   rMult,
+                          rBias, rParams, nullptr,       &operands, &rTmp};
     for (int i = 0; i < m; ++i) {
       std::vector<Xmm> sums;
       for (int j = 0; j < nv; ++j) sums.push_back(acc(i, j));
       add_row_terms(i, sums);
+      if (spec.epilogue.row_scale) {
+        load_row_pointer(offsetof(GemmArgs, row_scale));
+        as.add(rTmp, 4 * i);
+      }
       emit_epilogue_row(as, row, sums.data(), nv);
       as.add(rC, rCStride);
       operands.next_row();
     }
-    if (spec.row_terms) as.add(as.qword[rsp_tiles() + 8], 4 * m);
+    if (spec.counts_rows()) as.add(as.qword[rsp_tiles() + 8], 4 * m);
     // The next tile of A, m strides on.
     as.imul(rTmp, rAStride, m);
     as.add(rTile, rTmp);
   }
 
+  // rTmp = the tile's first of the rows' numbers to which that argument points.
+  void load_row_pointer(size_t argument) {
+    as.mov(rTmp, as.ptr[rsp_tiles() + 8]);
+    as.add(rTmp, arg(argument));
+  }
+
   void add_row_terms(int i, const std::vector<Xmm>& sums) {
     for (int t = 0; t < spec.row_terms; ++t) {
-      as.mov(rTmp, as.ptr[rsp_tiles() + 8]);
-      as.add(rTmp, arg(offsetof(GemmArgs, row_factor) + 8 * static_cast<size_t>(t)));
+      load_row_pointer(offsetof(GemmArgs, row_factor) + 8 * static_cast<size_t>(t));
       emit_row_term(as, {w, pool, rArgs, rTmp, t}, 4 * i, sums.data(), nv);
     }
   }

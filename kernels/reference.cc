@@ -49,7 +49,7 @@ float real_result(const ReferenceGemm& g, int32_t t, int64_t n, const ReferenceT
 // result.
 int quantized_result(const ReferenceGemm& g, int32_t t, int64_t n, const ReferenceTensors& post) {
   int lo = dtype_min(g.c_type), hi = dtype_max(g.c_type);
-  if (g.bias_type == DType::kF32 || has_post(g))
+  if (g.bias_type == DType::kF32 || g.a_scales || has_post(g))
     return round_and_clamp(real_result(g, t, n, post) * (1.0f / g.c_scale), lo, hi, g.c_zero_point);
   if (g.relu) lo = g.c_zero_point;
   if (g.clamp) {
@@ -91,8 +91,12 @@ void reference_gemm(const ReferenceGemm& g, int64_t m, const void* a, int64_t a_
       if (post.data[p])
         rows[p] = static_cast<const uint8_t*>(post.data[p]) + i * post.stride_bytes[p];
     const uint8_t* a_row = static_cast<const uint8_t*>(a) + i * a_stride_bytes;
+    ReferenceGemm of_row = g;
+    if (g.a_scales) of_row.a_scale = g.a_scales[i];
+    if (g.a_zero_points) of_row.a_zero_point = g.a_zero_points[i];
     uint8_t* c_row = static_cast<uint8_t*>(c) + i * c_stride_bytes;
-    for (int64_t n = 0; n < g.b.n; ++n) reference_store(g, dot(g, a_row, n), n, rows, c_row);
+    for (int64_t n = 0; n < g.b.n; ++n)
+      reference_store(of_row, dot(of_row, a_row, n), n, rows, c_row);
   }
 }
 

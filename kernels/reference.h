@@ -23,6 +23,8 @@ struct ReferenceGemm {
   bool relu, clamp;
   float clamp_min, clamp_max;
   PostChain post{};
+  const float* a_scales = nullptr;         // one per row of A, as then are
+  const int32_t* a_zero_points = nullptr;  // these; null: a_scale, a_zero_point
   const int32_t* b_zero_points = nullptr;  // one per column, of b's own type; null: zeros
 };
 

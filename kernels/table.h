@@ -21,7 +21,7 @@ struct KernelRow;
 inline constexpr int kMaxMr = 64;  // most rows of any tile
 inline constexpr int kMaxNr = 64;  // most columns of any tile
 inline constexpr int kMaxRowTerms = 2;
-inline constexpr int kKr = 4;      // packed B is made of groups of four K on every ISA
+inline constexpr int kKr = 4;  // packed B is made of groups of four K on every ISA
 
 // How a kernel wants its operands; kernels/pack.h draws the layouts.
 enum class AForm : uint8_t {
@@ -56,6 +56,9 @@ struct GemmSpec {
   bool taps = false;      // K is a list of taps (convolution) instead of one run of groups
   EpilogueSpec epilogue;
 
+  // Whether numbers of rows are read.
+  bool counts_rows() const { return row_terms > 0 || epilogue.row_scale; }
+
   friend bool operator==(const GemmSpec&, const GemmSpec&) = default;
 };
 
@@ -87,6 +90,7 @@ struct GemmArgs {
   // With row_terms: sums += row_factor[t][row] * col_factor[t][column], the first t of both.
   const int32_t* row_factor[kMaxRowTerms];
   const int32_t* col_factor[kMaxRowTerms];
+  const float* row_scale;  // with EpilogueSpec::row_scale: of the first row
   const EpilogueParams* epilogue;
   const Tap *taps, *taps_end;    // with taps: at least none
   PostTensor post[kMaxPostOps];  // of the operations that have one

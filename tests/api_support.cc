@@ -67,6 +67,8 @@ std::vector<uint8_t> QgemmProblem::expected() const {
       .clamp_min = d.clamp_min,
       .clamp_max = d.clamp_max,
       .post = chain.inner(),
+      .a_scales = a_scales.empty() ? nullptr : a_scales.data(),
+      .a_zero_points = a_zero_points.empty() ? nullptr : a_zero_points.data(),
       .b_zero_points = zero_points.data(),
   };
   if (const PostOp* bound = chain.bound()) {
@@ -86,12 +88,36 @@ std::vector<uint8_t> QgemmProblem::expected() const {
   return c;
 }
 
+QgemmProblem QgemmProblem::copy() const {
+  QgemmProblem p;
+  p.desc = desc;
+  p.m = m;
+  p.b = b;
+  p.a = a;
+  p.b_scales = b_scales;
+  p.bias_f32 = bias_f32;
+  p.bias_s32 = bias_s32;
+  p.b_zero_points = b_zero_points;
+  p.a_scales = a_scales;
+  p.a_zero_points = a_zero_points;
+  p.chain = chain;
+  p.desc.b = p.b.data();
+  if (desc.b_scales) p.desc.b_scales = p.b_scales.data();
+  if (desc.b_zero_points) p.desc.b_zero_points = p.b_zero_points.data();
+  if (desc.bias_type == OCT_S32) p.desc.bias = p.bias_s32.data();
+  if (desc.bias_type == OCT_F32) p.desc.bias = p.bias_f32.data();
+  if (desc.post) p.desc.post = p.chain.ops.data();
+  return p;
+}
+
 std::vector<uint8_t> QgemmProblem::run(const oct_qgemm* plan, int64_t rows) const {
   std::vector<uint8_t> c(static_cast<size_t>(rows * desc.n) * element_bytes(), 0xcc);
   oct_qgemm_args args = OCT_QGEMM_ARGS_INIT;
   args.m = rows;
   args.a = a.data();
-  args.a_stride_bytes = desc.k;
+  args.a_stride_bytes = desc.k * static_cast<int64_t>(dtype_bytes(static_cast<DType>(desc.a_type)));
+  args.a_scales = a_scales.data();
+  args.a_zero_points = a_zero_points.data();
   args.c = c.data();
   args.c_stride_bytes = desc.n * static_cast<int64_t>(element_bytes());
   oct_post_tensor post[OCT_MAX_POST_OPS];

@@ -54,6 +54,8 @@ struct QgemmProblem {
   std::vector<uint8_t> a;
   std::vector<float> b_scales, bias_f32;
   std::vector<int32_t> bias_s32, b_zero_points;
+  std::vector<float> a_scales;         // with A_PER_ROW
+  std::vector<int32_t> a_zero_points;  // likewise
   ApiChain chain;
 
   size_t element_bytes() const { return dtype_bytes(static_cast<DType>(desc.c_type)); }
@@ -68,6 +70,9 @@ struct QgemmProblem {
   std::vector<uint8_t> run(const oct_qgemm* plan, int64_t rows) const;
 
   std::string text() const;  // for failures, with the seed
+
+  // With pointers to memory of its own.
+  QgemmProblem copy() const;
 
   QgemmProblem() = default;
   QgemmProblem(QgemmProblem&&) = default;  // vectors keep their memory when moved

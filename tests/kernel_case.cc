@@ -64,8 +64,9 @@ struct KernelRunner::Buffers {
   GuardBuffer a, a_paged, a_packed, b, b_packed;
   GuardBuffer init{"init", 4 * kMaxNr}, mult{"mult", 4 * kMaxNr}, bias{"bias", 4 * kMaxNr},
       row_init{"row_init", 4096}, row_factor{"row_factor", 4096},
-      col_factor{"col_factor", 4 * kMaxNr}, params{"epilogue", sizeof(EpilogueParams)},
-      scratch{"scratch", kGemmScratchBytes};
+      col_factor{"col_factor", 4 * kMaxNr}, zero_points{"zero points", 4096},
+      zero_point_factor{"zero point factor", 4 * kMaxNr}, row_scale{"row_scale", 4096},
+      params{"epilogue", sizeof(EpilogueParams)}, scratch{"scratch", kGemmScratchBytes};
   GuardBuffer c, c_paged;
   std::vector<std::unique_ptr<GuardBuffer>> tensors;  // of post-operations
 };
@@ -86,6 +87,8 @@ class Call {
     draw_output(c.output, c.k, c.n, rng_, reference_, output_);
     spec_.epilogue = output_.spec;
     draw_tensors();
+    per_row_ = c.per_row && c.output.c_type != DType::kS32 && spec_.epilogue.in_reals();
+    if (per_row_) draw_rows();
     fill_columns();
     const EpilogueParams params = spread(output_.scalars);
     args_.epilogue = place<EpilogueParams>(s_.params, 1);
@@ -212,6 +215,24 @@ class Call {
     for (int n = 0; n < c_.n; ++n) factors[n] = -packed_zero_point(n);
     args_.col_factor[0] = factors;
   }
+  void draw_rows() {
+    spec_.epilogue.row_scale = true;
+    const DType type = c_.input.a_type;
+    float* scales = place<float>(s_.row_scale, rows_);
+    int32_t* points = place<int32_t>(s_.zero_points, rows_);
+    for (int i = 0; i < rows_; ++i) {
+      a_zero_points_.push_back(
+          static_cast<int32_t>(rng_.between(dtype_min(type), dtype_max(type))));
+      points[i] = a_zero_points_.back() + c_.input.shift;
+      scales[i] = reference_.a_scale * static_cast<float>(rng_.real(0.5, 2));
+    }
+    a_scales_.assign(scales, scales + rows_);
+    reference_.a_scales = a_scales_.data();
+    reference_.a_zero_points = a_zero_points_.data();
+    args_.row_scale = scales;
+    args_.row_factor[spec_.row_terms++] = points;
+  }
+
   int packed_zero_point(int n) const {
     return b_zero_points_[n] - (reference_.b.is_unsigned ? 128 : 0);
   }
@@ -252,18 +273,26 @@ class Call {
     int32_t* init = place<int32_t>(s_.init, padded);
     args_.init = init;
     const auto zero_point = static_cast<uint32_t>(reference_.a_zero_point + c_.input.shift);
+    int32_t* factors = nullptr;
+    if (per_row_) {
+      factors = place<int32_t>(s_.zero_point_factor, padded);
+      args_.col_factor[spec_.row_terms - 1] = factors;
+    }
     for (int n = 0; n < c_.n; ++n) {
       uint32_t start =
           c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[n]) : 0;
       uint32_t sum = static_cast<uint32_t>(sums_[n].sum);
       if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * c_.k);
-      start -= zero_point * sum;
+      if (per_row_)
+        factors[n] = static_cast<int32_t>(0u - sum);
+      else
+        start -= zero_point * sum;
       if (row_.a_form == AForm::kPairs16) start -= static_cast<uint32_t>(sums_[n].product);
       init[n] = static_cast<int32_t>(start);
     }
     if (c_.output.c_type == DType::kS32) return;
     float* mult = place<float>(s_.mult, padded);
-    std::memcpy(mult, output_.mult, bytes);
+    std::memcpy(mult, per_row_ ? output_.b_scales : output_.mult, bytes);
     args_.mult = mult;
     if (c_.output.bias != DType::kF32) return;
     float* bias = place<float>(s_.bias, padded);
@@ -319,6 +348,9 @@ class Call {
   int64_t a_stride_ = 0;
   ColumnSums sums_[kMaxNr];
   int32_t b_zero_points_[kMaxNr];
+  bool per_row_ = false;
+  std::vector<float> a_scales_;
+  std::vector<int32_t> a_zero_points_;
   const GuardBuffer* c_buffer_ = nullptr;
 };
 

@@ -27,7 +27,8 @@ std::vector<InputCase> input_cases(const KernelRow& row, Rng& rng);
 struct KernelCase {
   OutputCase output;
   InputCase input;
-  bool affine = false;  // weights with zero points, some of them u8
+  bool affine = false;   // weights with zero points, some of them u8
+  bool per_row = false;  // scales and zero points of A's rows, where outputs are formed in reals
   int m = 1, n = 1, tiles = 1;
   int64_t k = 1;
   uint64_t seed = 0;  // of operands, scales, strides and placement

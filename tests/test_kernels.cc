@@ -35,6 +35,7 @@ class Kernels : public testing::TestWithParam<const KernelRow*> {
     c.k = rng.between(1, 80);
     c.tiles = static_cast<int>(rng.between(1, kMaxTiles));
     c.affine = rng.one_in(3);
+    c.per_row = rng.one_in(3);
     return c;
   }
 

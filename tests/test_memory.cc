@@ -12,6 +12,7 @@
 
 #include "tests/api_support.h"
 #include "tests/counting_malloc.h"
+#include "tests/dynamic_case.h"
 #include "tests/memory_support.h"
 
 namespace oct::test {
@@ -22,7 +23,8 @@ struct Call {
   explicit Call(const QgemmProblem& p) : c(p.c_bytes()) {
     args.m = p.m;
     args.a = p.a.data();
-    args.a_stride_bytes = p.desc.k;
+    args.a_stride_bytes =
+        p.desc.k * static_cast<int64_t>(dtype_bytes(static_cast<DType>(p.desc.a_type)));
     args.c = c.data();
     args.c_stride_bytes = p.desc.n * static_cast<int64_t>(p.element_bytes());
   }
@@ -72,6 +74,24 @@ TEST_F(Memory, ARunAllocatesNothing) {
   }
 }
 
+// Dynamic A on every number of threads: its kernels belong to the context, not to a run.
+TEST_F(Memory, ADynamicRunAllocatesNothing) {
+  for (oct_isa cap : distinct_caps())
+    for (int threads : {1, 2}) {
+      const Context context(cap, threads);
+      for (int repeat = 0; repeat < by_effort(10, 50, 500); ++repeat) {
+        Rng rng("dynamic memory", static_cast<uint64_t>(repeat));
+        DynamicCase c;
+        draw_dynamic(rng, {200, 200, 200}, &c);
+        const Plan plan(context, c.problem.desc);
+        Call call(c.problem);
+        const uint64_t before = allocations();
+        EXPECT_EQ(oct_qgemm_run(plan, &call.args), OCT_OK);
+        EXPECT_EQ(allocations() - before, 0u) << c.problem.text();
+      }
+    }
+}
+
 TEST_F(Memory, ARunMakesNoSystemCall) {
   for (oct_isa cap : distinct_caps()) {
     const Context context(cap);
@@ -93,11 +113,21 @@ TEST_F(Memory, ARunUsesAtMost96KiBOfStack) {
     const Context context(cap);
     for (int64_t k : {1, 32, 33, 1000, 5000}) {
       Rng rng("stack");
-      const QgemmProblem p = simple_problem(rng, 1500, 50, k);
-      const Plan plan(context, p.desc);
-      Call call(p);
-      const size_t used = stack_used([&] { oct_qgemm_run(plan, &call.args); });
-      EXPECT_LE(used - idle, 96u << 10) << p.text();
+      QgemmProblem p = simple_problem(rng, 1500, 50, k);
+      for (const bool dynamic : {false, true}) {
+        oct_dynamic how = OCT_DYNAMIC_INIT;
+        how.formula = OCT_QPARAMS_OBSERVER;
+        how.form = OCT_QUANTIZE_DIVIDE;
+        if (dynamic) {
+          p.desc.a_type = OCT_BF16;
+          p.desc.dynamic = &how;
+          p.a.resize(2 * p.a.size());
+        }
+        const Plan plan(context, p.desc);
+        Call call(p);
+        const size_t used = stack_used([&] { oct_qgemm_run(plan, &call.args); });
+        EXPECT_LE(used - idle, 96u << 10) << p.text();
+      }
     }
   }
 }

@@ -211,8 +211,13 @@ enum {
   /* Fused ReLU: real results below zero become zero. */
   OCT_QGEMM_RELU = 2,
   /* Fused clamp of the real result to [clamp_min, clamp_max]. Not with RELU or s32 C. */
-  OCT_QGEMM_CLAMP = 4
+  OCT_QGEMM_CLAMP = 4,
+  /* Every row of A has a scale and a zero point of its own, given at run. */
+  OCT_QGEMM_A_PER_ROW = 8
 };
+
+/* How A is quantised while it is read: below, with the elementwise operations. */
+struct oct_dynamic;
 
 /* C[M,N] = epilogue(A[M,K] . B[K,N]).
  *
@@ -220,7 +225,8 @@ enum {
  *   bias s32 or none, C u8/s8:
  *     C = rne(clamp(float(T + bias[n]) * mult[n])) + c_zero_point
  *     mult[n] = fl(fl(a_scale * b_scales[n]) / c_scale)
- *   otherwise (f32 bias, post-operations, C f32 or bf16), in binary32, each operation rounded once:
+ *   otherwise (f32 bias, post-operations, C f32 or bf16, dynamic A or A_PER_ROW, where a_scale and
+ *   a_zero_point are the row's), in binary32, each operation rounded once:
  *     y = float(T + bias_s32[n]) * fl(a_scale * b_scales[n]) + bias_f32[n], then the
  *     post-operations in their order, then RELU or CLAMP, then stored as f32, rounded to bf16, or
  *     for u8/s8
@@ -235,9 +241,10 @@ typedef struct oct_qgemm_desc {
   int64_t n, k;   /* 1 .. 2^31 - 1 each */
   uint32_t flags; /* OCT_QGEMM_* */
 
-  oct_dtype a_type;       /* OCT_U8 or OCT_S8 */
+  oct_dtype a_type;       /* OCT_U8 or OCT_S8; OCT_F32 or OCT_BF16 with `dynamic` */
   int32_t a_zero_point;   /* within a_type's range */
-  float a_scale;          /* finite, positive, normal; as every scale here */
+  float a_scale;          /* finite, positive, normal; as every scale here. These two are unused
+                             with A_PER_ROW and `dynamic` */
   int32_t a_min, a_max;   /* a promise: every A[m,k] lies in [a_min, a_max]. Both 0: the whole
                              range of a_type. A range of at most 128 values lets cheaper exact
                              kernels run. Data outside breaks exactness, never memory safety. */
@@ -264,11 +271,14 @@ typedef struct oct_qgemm_desc {
 
   int64_t m_hint;         /* the usual number of rows, 0 if unknown: ranks kernels, no limit */
   const char *kernel;     /* NULL, or the name of the kernel to use (see oct_describe) */
+  const struct oct_dynamic *dynamic; /* exactly for f32 and bf16 A: how it becomes u8 or s8, in
+                                        the cache, before it is multiplied. K up to 65536; not
+                                        with s32 C */
 } oct_qgemm_desc;
 
 #define OCT_QGEMM_DESC_INIT                                                                  \
   {sizeof(oct_qgemm_desc), 0, 0, 0, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_B_KN, 0, NULL, 0,       \
-   OCT_S8, NULL, 0, OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL}
+   OCT_S8, NULL, 0, OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL, NULL}
 
 /* An immutable plan: packed weights, epilogue parameters, machine code. Any number of threads
  * may run one plan at the same time. */
@@ -291,16 +301,18 @@ OCT_API void oct_qgemm_destroy(oct_qgemm *plan);
 typedef struct oct_qgemm_args {
   size_t struct_size;
   int64_t m;              /* rows of A and C; 0 is legal and does nothing */
-  const void *a;          /* M x K; only these bytes are read */
-  int64_t a_stride_bytes; /* >= K */
+  const void *a;          /* M x K, aligned to its element; only these elements are read */
+  int64_t a_stride_bytes; /* >= K * element size, and a multiple of it */
   void *c;                /* M x N, aligned to its element; only these elements are written */
   int64_t c_stride_bytes; /* >= N * element size, and a multiple of it */
   const oct_post_tensor *post; /* one for every post-operation, ignored where it has no tensor;
                                   NULL if none has. X may be C itself, with equal strides and
                                   element sizes; otherwise it must not overlap C */
+  const float *a_scales;        /* with A_PER_ROW: M scales (not for s32 C) */
+  const int32_t *a_zero_points; /* with A_PER_ROW: M zero points of a_type; NULL: zeros */
 } oct_qgemm_args;
 
-#define OCT_QGEMM_ARGS_INIT {sizeof(oct_qgemm_args), 0, NULL, 0, NULL, 0, NULL}
+#define OCT_QGEMM_ARGS_INIT {sizeof(oct_qgemm_args), 0, NULL, 0, NULL, 0, NULL, NULL, NULL}
 
 /* Runs a plan: writes all of C, reads all of A. C must not overlap A. Allocates nothing, takes
  * no lock; uses up to the context's threads. Uses at most 96 KiB of stack in each thread.
@@ -722,6 +734,32 @@ typedef struct oct_minmax_args {
   {sizeof(oct_minmax_args), 0, 0, {NULL, OCT_F32, 0}, OCT_PER_TENSOR, NULL, NULL}
 
 OCT_API oct_status oct_minmax(const oct_context *context, const oct_minmax_args *args);
+
+/* ----------------------------------------------------------- dynamic A -- */
+
+/* Which of the functions oct_qparams_* gives scale and zero point. */
+typedef enum oct_qparams_formula {
+  OCT_QPARAMS_OBSERVER = 1,
+  OCT_QPARAMS_FBGEMM = 2,
+  OCT_QPARAMS_ATEN = 3, /* with RECIPROCAL, per tensor: PyTorch's linear_dynamic */
+  OCT_QPARAMS_ONNX = 4  /* with DIVIDE, per tensor: DynamicQuantizeLinear; u8 [0, 255] only */
+} oct_qparams_formula;
+
+/* A of oct_qgemm is quantised as oct_minmax, the formula and oct_quantize would: elements that are
+ * not finite do not count for the range, and are limited to it. Data without a finite element has
+ * the parameters of [0, 0]; a scale is at most FLT_MAX. */
+struct oct_dynamic {
+  size_t struct_size;
+  oct_granularity granularity; /* OCT_PER_TENSOR, or OCT_PER_ROW: rows that do not depend on each
+                                  other */
+  oct_qparams_formula formula;
+  oct_quantize_form form;
+  oct_qscheme scheme;
+};
+typedef struct oct_dynamic oct_dynamic;
+
+#define OCT_DYNAMIC_INIT                                                                      \
+  {sizeof(oct_dynamic), OCT_PER_ROW, (oct_qparams_formula)0, (oct_quantize_form)0, OCT_QSCHEME_INIT}
 
 /* ------------------------------------------------------- weights and biases -- */
 
