@@ -29,7 +29,7 @@ oct_status check_types(const LayerDesc& d) {
   if (d.bias_type != OCT_NONE && d.bias_type != OCT_S32 && d.bias_type != OCT_F32)
     return fail(OCT_INVALID_ARGUMENT, "bias_type is %d; it must be OCT_NONE, OCT_S32 or OCT_F32",
                 d.bias_type);
-  if (adds(d) && d.add_type != OCT_U8 && d.add_type != OCT_S8)
+  if (adds(d) && !d.sums_groups && d.add_type != OCT_U8 && d.add_type != OCT_S8)
     return fail(OCT_INVALID_ARGUMENT, "add_type is %d; it must be OCT_NONE, OCT_U8 or OCT_S8",
                 d.add_type);
   if ((d.bias_type == OCT_NONE) != (d.bias == nullptr))

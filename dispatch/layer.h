@@ -38,7 +38,7 @@ struct LayerDesc {
   Weights weights;
   oct_dtype bias_type;
   const void* bias;
-  oct_dtype add_type;
+  oct_dtype add_type;  // f32, too, if `sums_groups`
   float add_scale;
   int32_t add_zero_point;
   oct_dtype c_type;
@@ -48,6 +48,7 @@ struct LayerDesc {
   const oct_post_op* post;
   int64_t post_count;
   const char* kernel;
+  bool sums_groups = false;  // what is added is the sum of earlier groups of weights
 };
 
 struct Layer {

@@ -8,6 +8,9 @@
 namespace oct {
 namespace {
 
+// How a group's sum is added to the next one's: f32 as it is.
+constexpr PostOp kAddSums{PostKind::kAdd, 0, 0, DType::kF32, 1, 0};
+
 class PlanBuilder {
  public:
   PlanBuilder(oct_qgemm& plan) : plan_(plan), p_(plan.problem) {}
@@ -19,6 +22,9 @@ class PlanBuilder {
     plan_.a_shift = static_cast<uint8_t>(plan_.shift);
     if (p_.dynamic) find_kernels(*plan_.context, &plan_.problem.dynamic);
     plan_.params = spread(p_.scalars);
+    EpilogueScalars sums;
+    sums.post[0] = kAddSums;
+    plan_.sum_params = spread(sums);
     list_panels();
     pack();
   }
@@ -27,24 +33,41 @@ class PlanBuilder {
   void list_panels() {
     const Layout& layout = plan_.layout();
     int64_t n0 = 0;
-    const auto add = [&](const KernelRow* row, int n, const GemmCode* code) {
-      plan_.panels.push_back({n0, n, row, code, b_bytes_, columns_});
-      n0 += n;
-      b_bytes_ += packed_b_bytes(*row, p_.k(), n);
-      columns_ += static_cast<size_t>((n + row->lanes - 1) / row->lanes * row->lanes);
+    const auto add = [&](Panel panel) {
+      panel.n0 = n0;
+      panel.b_offset = b_bytes_;
+      panel.column = plan_.columns;
+      plan_.panels.push_back(panel);
+      n0 += panel.n;
+      b_bytes_ +=
+          packed_b_bytes(*panel.row, p_.kernel_k(), panel.n) * static_cast<size_t>(p_.groups());
+      plan_.columns += static_cast<size_t>(padded(panel));
     };
     plan_.panels.reserve(static_cast<size_t>(layout.full + layout.tails));
-    const GemmCode* full = layout.full ? code_for(*layout.main, layout.main->nr) : nullptr;
-    for (int64_t i = 0; i < layout.full; ++i) add(layout.main, layout.main->nr, full);
-    for (int i = 0; i < layout.tails; ++i)
-      add(layout.tail[i].row, layout.tail[i].n, code_for(*layout.tail[i].row, layout.tail[i].n));
+    if (layout.full) {
+      const Panel full = panel_of(*layout.main, layout.main->nr);
+      for (int64_t i = 0; i < layout.full; ++i) add(full);
+    }
+    for (int i = 0; i < layout.tails; ++i) add(panel_of(*layout.tail[i].row, layout.tail[i].n));
   }
 
-  const GemmCode* code_for(const KernelRow& row, int n) {
+  Panel panel_of(const KernelRow& row, int n) {
+    Panel panel{0, n, &row, code_for(row, n, p_.epilogue), 0, 0, nullptr, nullptr};
+    if (!p_.group_k) return panel;
+    EpilogueSpec sums;
+    sums.c_type = DType::kF32;
+    sums.row_scale = p_.epilogue.row_scale;
+    panel.first_code = code_for(row, n, sums);
+    sums.post[0] = {kAddSums.kind, kAddSums.type};
+    panel.middle_code = code_for(row, n, sums);
+    return panel;
+  }
+
+  const GemmCode* code_for(const KernelRow& row, int n, const EpilogueSpec& epilogue) {
     GemmSpec spec;
     spec.n = n;
-    spec.epilogue = p_.epilogue;
-    set_k(row, p_.k(), 1, &spec);
+    spec.epilogue = epilogue;
+    set_k(row, p_.kernel_k(), 1, &spec);
     spec.a_shift = !plan_.packed_a && plan_.a_shift != 0;
     spec.row_terms = !p_.w_zero_points.empty() + p_.varying_zero_points;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
@@ -53,22 +76,31 @@ class PlanBuilder {
 
   void pack() {
     plan_.packed_b = Buffer(b_bytes_);
-    plan_.init.resize(columns_);
-    plan_.mult.resize(columns_);
-    plan_.bias.resize(columns_);
-    if (!p_.w_zero_points.empty()) plan_.row_sum_factor.resize(columns_);
-    if (p_.varying_zero_points) plan_.zero_point_factor.resize(columns_);
-    for (const Panel& panel : plan_.panels) pack_panel(panel);
+    const size_t all = plan_.columns * static_cast<size_t>(p_.groups());
+    plan_.init.resize(all);
+    plan_.mult.resize(all);
+    plan_.bias.resize(plan_.columns);
+    if (!p_.w_zero_points.empty()) plan_.row_sum_factor.resize(plan_.columns);
+    if (p_.varying_zero_points) plan_.zero_point_factor.resize(all);
+    for (const Panel& panel : plan_.panels)
+      for (int64_t group = 0; group < p_.groups(); ++group) pack_panel(panel, group);
   }
 
-  // The panel and its columns' parameters. All sums wrap: corrections are exact modulo 2^32.
-  void pack_panel(const Panel& panel) {
+  // A group of the panel and its columns' parameters. All sums wrap: corrections are exact modulo
+  // 2^32.
+  void pack_panel(const Panel& panel, int64_t group) {
     ColumnSums sums[kMaxNr];
-    pack_b_panel(*panel.row, p_.b, panel.n0, panel.n, plan_.packed_b.data() + panel.b_offset, sums);
+    BView b = p_.b;
+    b.k = p_.kernel_k();
+    b.data += group * b.k * (b.layout == BLayout::kKN ? b.stride_bytes : 1);
+    const size_t bytes = packed_b_bytes(*panel.row, b.k, panel.n) * static_cast<size_t>(group);
+    const size_t first = panel.column + plan_.columns * static_cast<size_t>(group);
+    pack_b_panel(*panel.row, b, panel.n0, panel.n, plan_.packed_b.data() + panel.b_offset + bytes,
+                 sums);
     const uint32_t zero_point = static_cast<uint32_t>(p_.a_zero_point + plan_.shift);
     for (int i = 0; i < panel.n; ++i) {
       const auto n = static_cast<size_t>(panel.n0 + i);
-      const size_t column = panel.column + static_cast<size_t>(i);
+      const size_t column = first + static_cast<size_t>(i);
       uint32_t init = p_.bias_s32.empty() ? 0 : static_cast<uint32_t>(p_.bias_s32[n]);
       uint32_t sum = static_cast<uint32_t>(sums[i].sum);  // of weights less their zero point
       if (!p_.w_zero_points.empty()) {
@@ -81,14 +113,22 @@ class PlanBuilder {
         init -= zero_point * sum;
       if (plan_.packed_a) init -= static_cast<uint32_t>(sums[i].product);
       plan_.init[column] = static_cast<int32_t>(init);
-      if (!p_.mult.empty()) plan_.mult[column] = p_.mult[n];
-      if (!p_.bias_f32.empty()) plan_.bias[column] = p_.bias_f32[n];
+      if (p_.group_k)
+        plan_.mult[column] = p_.group_mult[static_cast<size_t>(group * p_.n()) + n];
+      else if (!p_.mult.empty())
+        plan_.mult[column] = p_.mult[n];
+      if (!p_.bias_f32.empty() && group == 0) plan_.bias[column] = p_.bias_f32[n];
     }
   }
 
   oct_qgemm& plan_;
   const Problem& p_;
-  size_t b_bytes_ = 0, columns_ = 0;
+  static int padded(const Panel& panel) {
+    const int lanes = panel.row->lanes;
+    return (panel.n + lanes - 1) / lanes * lanes;
+  }
+
+  size_t b_bytes_ = 0;
 };
 
 }  // namespace
@@ -100,10 +140,10 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
     plan->context = &context;
     if (oct_status s = make_problem(desc, &plan->problem)) return s;
     const Problem& p = plan->problem;
-    const Work work{
-        p, p.m_hint ? p.m_hint : kDefaultRows, p.n(), p.k(), max_packed_rows(p.k()), [&] {
-          return weight_pairs_safe(p.b);
-        }};
+    // Packed rows have one correction term each, which groups would need one by one.
+    const int64_t packed_rows = p.group_k ? 0 : max_packed_rows(p.k());
+    const Work work{p,           p.m_hint ? p.m_hint : kDefaultRows,    p.n(), p.k(),
+                    packed_rows, [&] { return weight_pairs_safe(p.b); }};
     if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();
     plan->cycles_per_row =

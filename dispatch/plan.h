@@ -26,6 +26,9 @@ struct Panel {
   const GemmCode* code;
   size_t b_offset;  // into Plan::packed_b
   size_t column;    // into the per-column arrays, which pad panels to whole vectors
+  // Where groups of B's rows have scales of their own, one follows the other in packed_b, `code` is
+  // for the last, and these, which leave f32 sums, for the first and those between.
+  const GemmCode *first_code, *middle_code;
 };
 
 // How a run cuts M x N: blocks of rows whose A stays in cache, and a grid of tasks for threads.
@@ -56,6 +59,8 @@ struct oct_qgemm {
   std::vector<int32_t> zero_point_factor;  // empty: A's zero point does not vary
   std::vector<float> mult, bias;
   oct::EpilogueParams params;
+  oct::EpilogueParams sum_params;  // of all groups of B but the last
+  size_t columns = 0;              // of a group, in the per-column arrays
 
   bool has_row_factors() const {
     return !row_sum_factor.empty() || !zero_point_factor.empty() || problem.epilogue.row_scale;

@@ -36,6 +36,9 @@ struct Block {
 // Of the bytes that rows of dynamic A become.
 int64_t dynamic_stride(int64_t k) { return (k + 63) / 64 * 64; }
 
+// What fits a tile of every kernel.
+constexpr int64_t kGroupSums = 1024;
+
 // A block against panels of B.
 class BlockRun {
  public:
@@ -44,7 +47,7 @@ class BlockRun {
     g_.a_stride_bytes = block.a_stride;
     g_.c_stride_bytes = job.args.c_stride_bytes;
     g_.epilogue = &plan_.params;
-    g_.k_groups = k_steps(*plan_.layout().main, plan_.problem.k()).whole;
+    g_.k_groups = k_steps(*plan_.layout().main, plan_.problem.kernel_k()).whole;
     g_.a_shift = plan_.a_shift * 0x01010101u;
     tensors_ = has_tensor(plan_.problem.epilogue.post);
   }
@@ -74,6 +77,49 @@ class BlockRun {
   }
 
   void call(const Panel& panel, int64_t row, int64_t tiles, int height) {
+    if (plan_.problem.group_k) return call_groups(panel, row, tiles, height);
+    place(panel, row);
+    g_.tiles = tiles;
+    calls_.call(*panel.code, height, g_);
+  }
+
+  // Group after group of B's rows, for as many tiles as the sums on the stack have room.
+  void call_groups(const Panel& panel, int64_t row, int64_t tiles, int height) {
+    alignas(64) float sums[kGroupSums];
+    const Problem& p = plan_.problem;
+    const int64_t lanes = panel.row->lanes, width = (panel.n + lanes - 1) / lanes * lanes;
+    const int64_t most = std::max<int64_t>(1, kGroupSums / (width * height));
+    const PostTensor of_sums{sums, width * 4};
+    const auto group_bytes = static_cast<int64_t>(packed_b_bytes(*panel.row, p.group_k, panel.n));
+    for (int64_t tile = 0; tile < tiles; tile += most) {
+      place(panel, row + tile * height);
+      g_.tiles = std::min(most, tiles - tile);
+      GemmArgs group = g_;
+      group.c = sums;
+      group.c_stride_bytes = of_sums.stride_bytes;
+      group.epilogue = &plan_.sum_params;
+      group.post[0] = g_.post[0] = of_sums;
+      for (int64_t i = 0; i + 1 < p.groups(); ++i) {
+        calls_.call(i == 0 ? *panel.first_code : *panel.middle_code, height, group);
+        next_group(group, group_bytes);
+      }
+      group.c = g_.c;
+      group.c_stride_bytes = g_.c_stride_bytes;
+      group.epilogue = g_.epilogue;
+      calls_.call(*panel.code, height, group);
+    }
+  }
+
+  void next_group(GemmArgs& g, int64_t b_bytes) const {
+    g.a = static_cast<const uint8_t*>(g.a) + plan_.problem.group_k;
+    g.b = static_cast<const uint8_t*>(g.b) + b_bytes;
+    g.init += plan_.columns;
+    g.mult += plan_.columns;
+    if (!plan_.zero_point_factor.empty()) g.col_factor[0] += plan_.columns;
+  }
+
+  // Everything but the number of tiles, from that row of the block on.
+  void place(const Panel& panel, int64_t row) {
     const auto size = static_cast<int64_t>(dtype_bytes(plan_.problem.c_type));
     g_.b = plan_.packed_b.data() + panel.b_offset;
     g_.init = plan_.init.data() + panel.column;
@@ -83,9 +129,7 @@ class BlockRun {
     g_.row_init = block_.row_init ? block_.row_init + row : nullptr;
     set_row_factors(panel, row);
     g_.c = block_.c + row * g_.c_stride_bytes + panel.n0 * size;
-    g_.tiles = tiles;
     if (tensors_) set_tensors(block_.row + row, panel.n0);
-    calls_.call(*panel.code, height, g_);
   }
 
   void set_row_factors(const Panel& panel, int64_t row) {
@@ -102,9 +146,10 @@ class BlockRun {
 
   void set_tensors(int64_t row, int64_t column) {
     const PostSpecs& specs = plan_.problem.epilogue.post;
-    for (size_t i = 0; i < specs.size(); ++i) {
+    const size_t first = plan_.problem.first_post();
+    for (size_t i = first; i < specs.size(); ++i) {
       if (!has_tensor(specs[i].kind)) continue;
-      const oct_post_tensor& x = job_.args.post[i];
+      const oct_post_tensor& x = job_.args.post[i - first];
       const int64_t offset =
           row * x.stride_bytes + column * static_cast<int64_t>(dtype_bytes(specs[i].type));
       g_.post[i] = {static_cast<const uint8_t*>(x.data) + offset, x.stride_bytes};

@@ -117,6 +117,42 @@ oct_status check_rows_of_a(const oct_qgemm_desc& d, LayerDesc* layer, Problem* p
   return OCT_OK;
 }
 
+oct_status check_groups(const oct_qgemm_desc& d) {
+  if (d.b_group_k < kKr || d.b_group_k % kKr || d.k % d.b_group_k)
+    return fail(OCT_INVALID_ARGUMENT,
+                "b_group_k is %" PRId64 "; it must be a multiple of %d that divides k = %" PRId64,
+                d.b_group_k, kKr, d.k);
+  if (d.bias_type == OCT_S32 || d.c_type == OCT_S32)
+    return fail(OCT_INVALID_ARGUMENT,
+                "b_group_k goes with neither s32 bias (bias_type %d) nor s32 C (c_type %d)",
+                d.bias_type, d.c_type);
+  if (d.b_scale_count != d.k / d.b_group_k * d.n)
+    return fail(OCT_INVALID_ARGUMENT,
+                "b_scale_count is %" PRId64 "; %" PRId64 " groups of n = %" PRId64
+                " columns have %" PRId64,
+                d.b_scale_count, d.k / d.b_group_k, d.n, d.k / d.b_group_k * d.n);
+  return OCT_OK;
+}
+
+// One group's layer, to which the sum of earlier ones is added. The scales are the first group's.
+void sum_groups(const oct_qgemm_desc& d, LayerDesc* layer) {
+  layer->k = d.b_group_k;
+  layer->scale_count = d.n;
+  layer->sums_groups = true;
+  layer->add_type = OCT_F32;
+  layer->add_scale = 1;
+  layer->add_zero_point = 0;
+}
+
+oct_status check_group_scales(const oct_qgemm_desc& d, float a_scale) {
+  for (int64_t i = 0; i < d.b_scale_count; ++i)
+    if (!is_valid_scale(d.b_scales[i]) || !is_valid_scale(a_scale * d.b_scales[i]))
+      return fail(OCT_INVALID_ARGUMENT,
+                  "b_scales[%" PRId64 "] is %g, times A's %g; both must be normal numbers", i,
+                  static_cast<double>(d.b_scales[i]), static_cast<double>(a_scale));
+  return OCT_OK;
+}
+
 }  // namespace
 
 oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
@@ -128,8 +164,21 @@ oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
   LayerDesc layer = layer_of(d);
   if (oct_status s = check_rows_of_a(d, &layer, p)) return s;
   if (oct_status s = check_b(d, &p->b)) return s;
+  const bool grouped = d.b_group_k != 0 && d.b_group_k != d.k;
+  if (d.b_group_k != 0)
+    if (oct_status s = check_groups(d)) return s;
+  if (grouped) sum_groups(d, &layer);
   if (oct_status s = check_layer(layer)) return s;
+  if (grouped)
+    if (oct_status s = check_group_scales(d, layer.a_scale)) return s;
   make_layer(layer, p);
+  if (grouped) {
+    if (!p->w_zero_points.empty())
+      return fail(OCT_UNSUPPORTED, "b_group_k is %" PRId64 " and B has zero points", d.b_group_k);
+    p->group_k = d.b_group_k;
+    for (int64_t i = 0; i < d.b_scale_count; ++i)
+      p->group_mult.push_back(layer.a_scale * d.b_scales[i]);
+  }
   p->m_hint = d.m_hint;
   return OCT_OK;
 }
@@ -161,7 +210,8 @@ bool columns_apart(const oct_qgemm_args& args, int64_t k, int64_t c_row) {
 oct_status check_post_tensor(const oct_qgemm_args& args, int64_t n, const Problem& p, size_t i,
                              uintptr_t c0, uintptr_t c1) {
   const oct_post_tensor& x = args.post[i];
-  const auto size = static_cast<int64_t>(dtype_bytes(p.epilogue.post[i].type));
+  const DType type = p.epilogue.post[p.first_post() + i].type;
+  const auto size = static_cast<int64_t>(dtype_bytes(type));
   if (!x.data) return fail(OCT_INVALID_ARGUMENT, "post[%zu].data is null", i);
   if (x.stride_bytes % size || reinterpret_cast<uintptr_t>(x.data) % static_cast<size_t>(size) ||
       (x.stride_bytes != 0 && x.stride_bytes < n * size))
@@ -241,11 +291,12 @@ oct_status check_args(const oct_qgemm_args& args, const Problem& p) {
                 "C [%#" PRIxPTR ", %#" PRIxPTR ") overlaps A [%#" PRIxPTR ", %#" PRIxPTR ")", c0,
                 c1, a0, a1);
   if (oct_status s = check_row_params(args, p)) return s;
-  if (!has_tensor(p.epilogue.post)) return OCT_OK;
-  if (!args.post) return fail(OCT_INVALID_ARGUMENT, "post is null; a post-operation has a tensor");
-  for (size_t i = 0; i < p.epilogue.post.size(); ++i)
-    if (has_tensor(p.epilogue.post[i].kind))
-      if (oct_status s = check_post_tensor(args, n, p, i, c0, c1)) return s;
+  for (size_t i = p.first_post(); i < p.epilogue.post.size(); ++i) {
+    if (!has_tensor(p.epilogue.post[i].kind)) continue;
+    if (!args.post)
+      return fail(OCT_INVALID_ARGUMENT, "post is null; a post-operation has a tensor");
+    if (oct_status s = check_post_tensor(args, n, p, i - p.first_post(), c0, c1)) return s;
+  }
   return OCT_OK;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "dispatch/dynamic.h"
 #include "dispatch/layer.h"
@@ -20,9 +21,16 @@ struct Problem : Layer {
   DynamicA dynamic;  // false: A is given quantised
   // Rows of A have zero points of their own, so that a_zero_point is not used.
   bool varying_zero_points = false;
+  // Rows of B that share scales, or 0; and A's times B's scale, [group][column]. The sum of earlier
+  // groups is the tensor of the first post-operation.
+  int64_t group_k = 0;
+  std::vector<float> group_mult;
 
   int64_t n() const { return b.n; }
   int64_t k() const { return b.k; }
+  int64_t groups() const { return group_k ? k() / group_k : 1; }
+  int64_t kernel_k() const { return group_k ? group_k : k(); }  // of one sum
+  size_t first_post() const { return group_k ? 1 : 0; }         // the caller's first operation
 };
 
 // Checks every field of `desc` and fills `problem`; on failure says which number is wrong and why.

@@ -231,6 +231,9 @@ struct oct_dynamic;
  *     post-operations in their order, then RELU or CLAMP, then stored as f32, rounded to bf16, or
  *     for u8/s8
  *     C = rne(clamp(y * fl(1 / c_scale))) + c_zero_point
+ *   Groups of B's rows (b_group_k) have sums T of their own: from the first to the last
+ *     y = float(T_g) * fl(a_scale * b_scales[g,n]) + y of the group before,
+ *   where bias_f32 is added to the last product first.
  *   C s32: C = T + bias_s32[n], scales unused (f32 bias, post-operations, RELU, CLAMP refused).
  * rne rounds to nearest, ties to even; clamp keeps the result within the type's range. In the
  * first form RELU and CLAMP narrow that range, by bounds quantised as clamp(rne(x / c_scale) +
@@ -258,6 +261,9 @@ typedef struct oct_qgemm_desc {
   const int32_t *b_zero_points; /* 1 or n, within b_type's range; NULL: zeros. Other than 0 for s8
                                    and 128 for u8 they cost a sum over every row of A */
   int64_t b_zero_point_count;   /* 1 or n */
+  int64_t b_group_k;      /* 0, or the rows of B that share scales: a multiple of 4 that divides k.
+                             There are then (k / b_group_k) * n scales, those of the first group
+                             first. Not with s32 bias or C; b_zero_points only 0 (s8), 128 (u8) */
 
   oct_dtype bias_type;    /* OCT_NONE, OCT_S32 (scale a_scale * b_scales[n]) or OCT_F32 */
   const void *bias;       /* n values; NULL exactly when bias_type is OCT_NONE */
@@ -278,7 +284,7 @@ typedef struct oct_qgemm_desc {
 
 #define OCT_QGEMM_DESC_INIT                                                                  \
   {sizeof(oct_qgemm_desc), 0, 0, 0, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_B_KN, 0, NULL, 0,       \
-   OCT_S8, NULL, 0, OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL, NULL}
+   OCT_S8, NULL, 0, 0, OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL, NULL}
 
 /* An immutable plan: packed weights, epilogue parameters, machine code. Any number of threads
  * may run one plan at the same time. */
