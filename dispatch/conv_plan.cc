@@ -299,11 +299,15 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
 
     std::vector<int8_t> copy;
     const int8_t* w = channels_last(d, shape, &copy);
-    const auto pairs_safe = [&] {
-      const int64_t filters = shape.out_channels * plan->tap_count;
-      return weight_pairs_safe({w, BLayout::kNK, plan->tap_k, plan->tap_k, filters});
-    };
-    const Work work{plan->layer, pixels_hint(d, shape), shape.group_out(), layer.k, 0, pairs_safe};
+    const BView filters{w, BLayout::kNK, plan->tap_k, plan->tap_k,
+                        shape.out_channels * plan->tap_count};
+    const Work work{plan->layer,
+                    pixels_hint(d, shape),
+                    shape.group_out(),
+                    layer.k,
+                    0,
+                    [&] { return weight_pairs_safe(filters); },
+                    [&] { return mixed_exact_share(filters, kMixedColumns); }};
     if (oct_status s = choose(*plan, work, w)) return s;
     if (plan->row->op == std::string_view("depthwise"))
       build_depthwise(*plan, w);

@@ -142,8 +142,13 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
     const Problem& p = plan->problem;
     // Packed rows have one correction term each, which groups would need one by one.
     const int64_t packed_rows = p.group_k ? 0 : max_packed_rows(p.k());
-    const Work work{p,           p.m_hint ? p.m_hint : kDefaultRows,    p.n(), p.k(),
-                    packed_rows, [&] { return weight_pairs_safe(p.b); }};
+    const Work work{p,
+                    p.m_hint ? p.m_hint : kDefaultRows,
+                    p.n(),
+                    p.k(),
+                    packed_rows,
+                    [&] { return weight_pairs_safe(p.b); },
+                    [&] { return mixed_exact_share(p.b, kMixedColumns); }};
     if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();
     plan->cycles_per_row =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <limits>
 #include <optional>
 
 #include "dispatch/plan.h"
@@ -69,10 +70,33 @@ bool uses_main(const Layout& l) {
   return uses;
 }
 
-// Whether `row` promises exact results on this work, and if not, why. `pairs_safe` keeps the answer
-// of work.pairs_safe, which reads all the weights.
+// Answers of Work's functions, which read the weights.
+struct WeightFacts {
+  std::optional<bool> pairs_safe;
+  std::optional<double> exact_share;
+};
+
+// Beyond these, Winograd's form of packed A is faster, or the plain exact form where A is not
+// packed (kernels/gemm_vector.cc has the figures).
+constexpr double kMostExactShare = 0.2, kMostExactShareUnpacked = 0.8;
+
+std::string reason_against_mixed(const Work& work, const UsableIsas& isas, WeightFacts& weights) {
+  if (work.k > std::numeric_limits<int32_t>::max())
+    return "K = " + std::to_string(work.k) + " exceeds its 32-bit offsets";
+  if (work.layer.forced) return "";
+  if (work.layer.a_span() <= 127) return "every pair of weights is safe with such A";
+  if (const char* vnni = isas.vnni())
+    return std::string("safe pairs of weights were not sought beside ") + vnni;
+  if (!weights.exact_share) weights.exact_share = work.exact_share();
+  const double most = work.packed_rows > 0 ? kMostExactShare : kMostExactShareUnpacked;
+  if (*weights.exact_share <= most) return "";
+  return std::to_string(static_cast<int>(*weights.exact_share * 100)) +
+         " % of the K groups have no safe pairs of weights";
+}
+
+// Whether `row` promises exact results on this work, and if not, why.
 std::string reason_against(const KernelRow& row, const Work& work, const UsableIsas& isas,
-                           std::optional<bool>& pairs_safe) {
+                           WeightFacts& weights) {
   const Layer& layer = work.layer;
   if (!isas[row.isa]) return isas.reason[static_cast<int>(row.isa)];
   if (layer.forced && layer.forced != &row) return "another kernel is forced";
@@ -82,10 +106,11 @@ std::string reason_against(const KernelRow& row, const Work& work, const UsableI
     const std::string spans = "A spans " + std::to_string(layer.a_span() + 1) + " values";
     if (const char* vnni = isas.vnni(); vnni && !layer.forced)
       return spans + "; the proof that pairs of weights are safe was not tried beside " + vnni;
-    if (!pairs_safe) pairs_safe = work.pairs_safe();
-    if (!*pairs_safe)
+    if (!weights.pairs_safe) weights.pairs_safe = work.pairs_safe();
+    if (!*weights.pairs_safe)
       return spans + ", and pairs of weights exceed 128: its int16 sums could saturate";
   }
+  if (row.b_form == BForm::kMixed) return reason_against_mixed(work, isas, weights);
   if (row.a_form == AForm::kPairs16 && work.packed_rows < row.mr)
     return std::to_string(row.mr) + " packed rows of A for K = " + std::to_string(work.k) +
            " exceed the stack buffer of " + std::to_string(kPackedABytes) + " bytes";
@@ -139,11 +164,11 @@ oct_status refuse(const Work& work, const Selection& selection) {
 
 oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableIsas& isas,
                           Selection* selection) {
-  std::optional<bool> pairs_safe;
+  WeightFacts weights;
   double best = 0;
   bool found = false;
   for (const KernelRow& row : kernels_of("gemm")) {
-    Candidate c{&row, reason_against(row, work, isas, pairs_safe), {}};
+    Candidate c{&row, reason_against(row, work, isas, weights), {}};
     if (c.rejected.empty()) {
       c.layout = best_layout(facts, row, work);
       if (!uses_main(c.layout))

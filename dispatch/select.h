@@ -43,10 +43,14 @@ struct Selection {
 // What is to be computed, as far as selection cares.
 struct Work {
   const Layer& layer;
-  int64_t m, n, k;                   // typical rows; columns; products in one sum
-  int64_t packed_rows;               // packed rows of A that a run has room for
-  std::function<bool()> pairs_safe;  // weight_pairs_safe of the weights; asked at most once
+  int64_t m, n, k;      // typical rows; columns; products in one sum
+  int64_t packed_rows;  // packed rows of A that a run has room for
+  // Of the weights, each asked at most once.
+  std::function<bool()> pairs_safe;        // weight_pairs_safe
+  std::function<double()> exact_share;  // mixed_exact_share for panels of kMixedColumns
 };
+
+inline constexpr int kMixedColumns = 16;
 
 // Rows that predictions assume when the caller gives no m_hint.
 inline constexpr int64_t kDefaultRows = 256;

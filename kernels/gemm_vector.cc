@@ -15,6 +15,20 @@
 // and instructions bind, 203 GOPS of 234; 4x16 with all of B in registers gave 184, the plain form
 // 183); with safe pairs, 6x16: 24 multiplications on two ports.
 //
+// Without VNNI, the pairs that vpmaddubsw adds up in int16 are what limits. Of Gaussian weights at
+// full range (K = 1024) 1.7 % of all pairs could saturate, and 41 % of the K groups of a panel of
+// 16 columns hold one; but the four k of a group can be paired in three ways, and only 12 % have no
+// safe one (Laplacian: 10 %, 1.4 %; K = 3072: 24 %, 4.4 % and 4 %, 0.4 %). BForm::kMixed sorts
+// groups by their safe pairing, shuffles A's broadcast bytes into it, and leaves the exact form to
+// the rest. Speed as a share of the saturating form, which declared 7-bit activations get (1.0, 228
+// GOPS); Zen 4, 2026-11-24, 1024^3, one thread, interleaved (`octavo bench --isa avx2 --peer
+// saturating`):
+//                         Gaussian  K = 3072  Laplacian  uniform
+//   6x16, mixed               0.88      0.92       0.96     0.69
+//   3x24, packed A            0.85      0.85       0.83     0.85
+//   5x16, exact in place      0.73                 0.72     0.73
+// On zmm, where both pipes are busy anyway, packed A reaches 0.97 and there is no mixed row.
+//
 // Accumulators start at the column's init (bias and corrections), so the epilogue adds nothing.
 
 #include "kernels/gemm_vector.h"
@@ -41,17 +55,20 @@ using Xbyak::Xmm;
 constexpr int kMaxUnroll = 4;     // K groups per iteration of the main loop
 constexpr int kManyDots = 12;     // in a group: then two groups hide the loop's own instructions
 constexpr int kDotsPerCycle = 2;  // at most: what splitting K must hide the latency of
-constexpr int kRowsPerBase = 5;   // rows reached from one base: 0, 1, 2, 3 and 4 strides away
+constexpr int kRowsPerBase = 4;   // rows reached from one base: 0, 1, 2 and 3 strides away
 constexpr int kMostRows = 16;     // of a vector row of the table
 constexpr int kMaxBases = (kMostRows + kRowsPerBase - 1) / kRowsPerBase;
 
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)
     return row.a_form == AForm::kPairs16 ? Dot::kPairs16 : Dot::kWide16;
-  if (row.flags & kRowNeedsSafePairs) return Dot::kSafePairs;
+  if (row.flags & kRowNeedsSafePairs || row.b_form == BForm::kMixed) return Dot::kSafePairs;
   if (row.flags & kRowSignedA) return Dot::kVnniS8;
   return has_vnni(row.isa) ? Dot::kVnni : Dot::kSplit16;
 }
+
+// A's words, the constant, a temporary, and the order of A's bytes or one word more.
+constexpr int kMixedRegisters = 4;
 
 struct Budget {
   int split = 1;   // sets of sums
@@ -62,6 +79,7 @@ struct Budget {
 Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
   const DotShape dot = dot_shape(dot_of(row));
   const int registers = vector_registers(row.isa);
+  if (row.b_form == BForm::kMixed) return {1, 0, m * nv + kMixedRegisters <= registers};
   const int fixed = dot.a_words + dot.temporaries + (dot.constant != 0) + a_shift;
   const auto used = [&](int split, int held) { return m * nv * split + held * nv + fixed; };
   Budget b;
@@ -80,7 +98,7 @@ class GemmEmitter {
  public:
   GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
       : as(as), spec(spec), m(m), nv((spec.n + row.lanes - 1) / row.lanes),
-        packed_a(row.a_form == AForm::kPairs16),
+        packed_a(row.a_form == AForm::kPairs16), mixed(row.b_form == BForm::kMixed),
         words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
         pool(vector_registers(row.isa)), budget(plan_registers(row, m, nv, spec.a_shift)),
         operands(as, w, spec.epilogue.post, spec.n,
@@ -90,6 +108,10 @@ class GemmEmitter {
       for (int i = 0; i < count; ++i) to.push_back(roles.emplace_back(pool.take()).index());
     };
     take(acc_regs, m * nv * budget.split);
+    if (mixed) {
+      exact_words = make_words(as, row.isa, row.lanes, Dot::kWide16);
+      return;
+    }
     if (dot.constant) take(constant_reg, 1);
     if (spec.a_shift) take(shift_reg, 1);
   }
@@ -111,6 +133,15 @@ class GemmEmitter {
   }
 
  private:
+  // How a K group is computed.
+  struct GroupForm {
+    Words& w;
+    Xmm constant;
+    int b_held;                // as in Budget
+    int a_step;                // bytes of A from a group to the next; 0 if rA[0] is set for each
+    std::optional<Xmm> order;  // the bytes of A are brought into it first
+  };
+
   // ---- positional accessors ----
   Xmm acc(int i, int j, int set = 0) const { return w.reg(acc_regs[(set * m + i) * nv + j]); }
   Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
@@ -121,12 +152,11 @@ class GemmEmitter {
       case 0: return as.ptr[base + offset];
       case 1: return as.ptr[base + rAStride + offset];
       case 2: return as.ptr[base + rAStride * 2 + offset];
-      case 3: return as.ptr[base + rAStride3 + offset];
-      default: return as.ptr[base + rAStride * 4 + offset];
+      default: return as.ptr[base + rAStride3 + offset];
     }
   }
   int bases() const { return (m + kRowsPerBase - 1) / kRowsPerBase; }
-  int b_group_bytes() const { return nv * dot.b_loads * w.bytes(); }
+  int b_group_bytes(const Words& of) const { return nv * of.shape.b_loads * w.bytes(); }
   int a_group_bytes() const { return 4 * dot.a_loads; }
 
   // ---- steps ----
@@ -142,16 +172,14 @@ class GemmEmitter {
     if (packed_a) as.mov(rRowInit, arg(offsetof(GemmArgs, row_init)));
     if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
       w.announce_partial(bytes);
+    if (mixed) return;
     if (dot.constant) load(constant(), as.constant({dot.constant}));
     if (spec.a_shift) as.vpbroadcastd(shift(), arg(offsetof(GemmArgs, a_shift)));
   }
 
-  // rA[0] is set: the other bases follow five strides apart.
+  // rA[0] is set: the other bases follow four strides apart.
   void set_bases() {
-    for (int b = 1; b < bases(); ++b) {
-      as.lea(rA[b], as.ptr[rA[b - 1] + rAStride * 4]);
-      as.add(rA[b], rAStride);
-    }
+    for (int b = 1; b < bases(); ++b) as.lea(rA[b], as.ptr[rA[b - 1] + rAStride * 4]);
   }
 
   void init_sums() {
@@ -199,70 +227,132 @@ class GemmEmitter {
     as.L(done);
   }
 
-  void k_loop() {
+  void k_loop() { mixed ? mixed_k_loop() : plain_k_loop(); }
+
+  void plain_k_loop() {
+    const GroupForm plain{w, constant(), budget.b_held, a_group_bytes(), std::nullopt};
     as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
     as.shr(rK, std::countr_zero(static_cast<unsigned>(unroll)));
     as.loop_if_any(rK, [&] {
-      for (int u = 0; u < unroll; ++u) group(u, u % budget.split, std::nullopt);
+      for (int u = 0; u < unroll; ++u) group(plain, u, u % budget.split, std::nullopt);
       advance(unroll);
     });
     as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
     as.and_(rK, unroll - 1);
     as.loop_if_any(rK, [&] {
-      group(0, 0, std::nullopt);
+      group(plain, 0, 0, std::nullopt);
       advance(1);
     });
-    if (spec.k_tail) group(0, 0, spec.k_tail);
+    if (spec.k_tail) group(plain, 0, 0, spec.k_tail);
+  }
+
+  // The groups that the panel lists, kind by kind; rA[0] is at the beginning of K. The constants
+  // share registers and are loaded anew.
+  void mixed_k_loop() {
+    constexpr uint32_t kOrders[] = {0x03010200, 0x02010300};  // A's bytes 0 2 1 3, and 0 3 1 2
+    as.mov(rTmp, rA[0]);
+    as.mov(rList, rB);
+    as.movsxd(rA[0], as.dword[rList]);
+    as.add(rB, rA[0]);
+    as.add(rList, 4);
+    const auto constant_role = pool.take();
+    GroupForm form{w, w.reg(constant_role.index()), 0, 0, std::nullopt};
+    load(form.constant, as.constant({w.shape.constant}));
+    listed_groups(form);
+    {
+      const auto order_role = pool.take();
+      form.order = w.reg(order_role.index());
+      for (uint32_t order : kOrders) {
+        load(*form.order, as.constant({order}));
+        listed_groups(form);
+      }
+    }
+    const GroupForm exact{*exact_words, form.constant, 0, 0, std::nullopt};
+    load(exact.constant, as.constant({exact_words->shape.constant}));
+    listed_groups(exact);
+    if (!spec.k_tail) return;
+    as.mov(rA[0], arg(offsetof(GemmArgs, k_groups)));
+    as.lea(rA[0], as.ptr[rTmp + rA[0] * kKr]);
+    set_bases();
+    group(exact, 0, 0, spec.k_tail);
+  }
+
+  // rList is at their count, then at that of the next kind.
+  void listed_groups(const GroupForm& form) {
+    Xbyak::Label even;
+    const auto groups = [&](int count) {
+      for (int u = 0; u < count; ++u) {
+        as.movsxd(rA[0], as.dword[rList + 4 * u]);
+        as.add(rA[0], rTmp);
+        set_bases();
+        group(form, u, 0, std::nullopt);
+      }
+      as.add(rList, 4 * count);
+      as.add(rB, count * b_group_bytes(form.w));
+    };
+    as.mov(rK.cvt32(), as.dword[rList]);
+    as.add(rList, 4);
+    as.shr(rK, 1);
+    as.jnc(even, as.T_NEAR);
+    groups(1);
+    as.L(even);
+    as.loop_if_any(rK, [&] { groups(2); });
   }
 
   void advance(int groups) {
     for (int b = 0; b < bases(); ++b) as.add(rA[b], groups * a_group_bytes());
-    as.add(rB, groups * b_group_bytes());
+    as.add(rB, groups * b_group_bytes(w));
   }
 
   // One K group, u groups ahead of the pointers; `tail`: only that many bytes of A exist.
-  void group(int u, int set, std::optional<int> tail) {
+  void group(const GroupForm& form, int u, int set, std::optional<int> tail) {
+    const DotShape& of = form.w.shape;
     std::vector<RegisterPool::Role> scope;
     const auto take = [&] { return w.reg(scope.emplace_back(pool.take()).index()); };
     std::vector<Xmm> a, t, b_regs;
-    for (int i = 0; i < dot.a_words; ++i) a.push_back(take());
-    for (int i = 0; i < dot.temporaries; ++i) t.push_back(take());
+    for (int i = 0; i < of.a_words; ++i) a.push_back(take());
+    for (int i = 0; i < of.temporaries; ++i) t.push_back(take());
     // The words of B that find room are loaded once, the last ones of each vector first.
-    const int from_memory = dot.b_words - budget.b_held;
-    for (int i = 0; i < budget.b_held * nv; ++i) b_regs.push_back(take());
+    const int from_memory = of.b_words - form.b_held;
+    for (int i = 0; i < form.b_held * nv; ++i) b_regs.push_back(take());
     const auto b_at = [&](int j, int word) {
-      return as.ptr[rB + u * b_group_bytes() + (j * dot.b_loads + word) * w.bytes()];
+      return as.ptr[rB + u * b_group_bytes(form.w) + (j * of.b_loads + word) * w.bytes()];
     };
-    const int made = dot.b_words - dot.b_loads;  // in registers, from those that are loaded
+    const int made = of.b_words - of.b_loads;  // in registers, from those that are loaded
     for (int j = 0; j < nv; ++j) {
-      for (int h = 0; h < budget.b_held - made; ++h)
-        load(b_regs[j * budget.b_held + h], b_at(j, from_memory + h));
-      if (made) w.prepare_b(&b_regs[j * budget.b_held]);
+      for (int h = 0; h < form.b_held - made; ++h)
+        load(b_regs[j * form.b_held + h], b_at(j, from_memory + h));
+      if (made) form.w.prepare_b(&b_regs[j * form.b_held]);
     }
 
     for (int i = 0; i < m; ++i) {
-      load_a(a, i, u, tail);
+      load_a(form, a, i, u, tail);
       for (int j = 0; j < nv; ++j) {
         const Address memory[2] = {b_at(j, 0), b_at(j, 1)};
         const Operand* b[2];
-        for (int word = 0; word < dot.b_words; ++word)
+        for (int word = 0; word < of.b_words; ++word)
           b[word] = word < from_memory ? static_cast<const Operand*>(&memory[word])
-                                       : &b_regs[j * budget.b_held + word - from_memory];
-        w.dot(acc(i, j, set), a.data(), b, t.data(), constant(), j == nv - 1);
+                                       : &b_regs[j * form.b_held + word - from_memory];
+        form.w.dot(acc(i, j, set), a.data(), b, t.data(), form.constant, j == nv - 1);
       }
     }
   }
 
-  void load_a(const std::vector<Xmm>& a, int i, int u, std::optional<int> tail) {
+  void load_a(const GroupForm& form, const std::vector<Xmm>& a, int i, int u,
+              std::optional<int> tail) {
     if (tail) {
       load_tail_bytes(a_at(i, 0), *tail);
       w.broadcast_gpr(a[0], rTmp.cvt32());
     } else {
-      for (int word = 0; word < dot.a_loads; ++word)
-        as.vpbroadcastd(a[word], a_at(i, u * a_group_bytes() + 4 * word));
+      for (int word = 0; word < form.w.shape.a_loads; ++word)
+        as.vpbroadcastd(a[word], a_at(i, u * form.a_step + 4 * word));
     }
-    if (spec.a_shift) as.vpaddb(a[0], a[0], shift());
-    w.prepare_a(a.data(), constant());
+    if (spec.a_shift && mixed)  // no register to spare; it only ever makes u8 of s8
+      as.vpaddb(a[0], a[0], as.constant({0x80808080}));
+    else if (spec.a_shift)
+      as.vpaddb(a[0], a[0], shift());
+    if (form.order) as.vpshufb(a[0], a[0], *form.order);
+    form.w.prepare_a(a.data(), form.constant);
   }
 
   // rTmp = the 1..3 bytes at `from`, zero extended. Nothing beyond them is touched.
@@ -340,7 +430,8 @@ class GemmEmitter {
       rC{Operand::R13}, rCStride{Operand::R14}, rTap{Operand::R15};
   const Reg64 rA[kMaxBases]{Reg64(Operand::R10), Reg64(Operand::R11), Reg64(Operand::RBX),
                             Reg64(Operand::RBP)};
-  const Reg64& rRowInit = rA[kMaxBases - 1];  // packed tiles are at most 15 rows high
+  // Of these tiles, which are at most 12 rows high.
+  const Reg64 &rRowInit = rA[kMaxBases - 1], &rList = rA[kMaxBases - 1];
   const Reg64 &rMult = rK, &rBias = rB, &rParams = rA[0];
   static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |
                                         1u << Operand::R12 | 1u << Operand::R13 |
@@ -349,8 +440,8 @@ class GemmEmitter {
   Assembler& as;
   const GemmSpec& spec;
   const int m, nv;
-  const bool packed_a;
-  std::unique_ptr<Words> words;
+  const bool packed_a, mixed;
+  std::unique_ptr<Words> words, exact_words;
   Words& w;
   const DotShape& dot = w.shape;
   RegisterPool pool;

@@ -9,6 +9,16 @@
 //   BForm::kPairs16    for each K group g, for each vector j, two vectors of s16 pairs:
 //                      | w[4g+1] w[4g+3] | ...    then    | w[4g] w[4g+2] | ...
 //
+//   BForm::kMixed      whole K groups sorted by which two of their products may share an int16 sum
+//                      without leaving it, for all columns of the panel and any u8 data:
+//                      | where the groups begin, in bytes from the list |
+//                      | count | offsets into a row of A |   of those with (0 1)(2 3)
+//                      | count | offsets |                   (0 2)(1 3)
+//                      | count | offsets |                   (0 3)(1 2)
+//                      | count | offsets |                   none of these       all int32
+//                      then the groups in that order: the first three kinds as in kQuads8, with the
+//                      weights in the order of the pairs; the last, and the tail, as in kPairs16
+//
 //   AForm::kPairs16    a' = (a + shift) mod 256; per row, for each K group, eight bytes:
 //                      | a'[4g] a'[4g+2] | a'[4g+1] a'[4g+3] |    s16 pairs; zero beyond K
 //
@@ -60,6 +70,14 @@ void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void*
 
 // Whether no pair (w[2i], w[2i+1]) of any column can leave int16 when multiplied by two u8.
 bool weight_pairs_safe(const BView& b);
+
+// Of the groups of whole panels of n columns, the share that kMixed has to list as "none of these":
+// estimated from a sample.
+double mixed_exact_share(const BView& b, int n);
+
+// For kMixed: bytes of the list, at most; and pack_b_panel.
+size_t mixed_list_bytes(int64_t k);
+void pack_mixed_panel(const BView& b, int64_t n0, int n, int lanes, void* dst, ColumnSums* sums);
 
 // Bytes of one packed row of A, and the packing of `rows` rows. row_term[m] receives minus the
 // sum of a'[2i] * a'[2i+1]. Needs AVX2.

@@ -12,7 +12,7 @@ namespace oct {
 namespace {
 
 constexpr AForm kInPlace = AForm::kBytes, kPackedA = AForm::kPairs16;
-constexpr BForm kByteB = BForm::kQuads8, kWordB = BForm::kPairs16;
+constexpr BForm kByteB = BForm::kQuads8, kWordB = BForm::kPairs16, kMixedB = BForm::kMixed;
 
 constexpr KernelRow gemm(const char* name, Isa isa, int mr, int nr, AForm a, BForm b,
                          uint32_t flags = kRowAnyData) {
@@ -81,7 +81,7 @@ constexpr KernelRow kTable[] = {
     gemm("gemm_u8s8s32_6x64x4_avx512bw", Isa::kAvx512bw, 6, 64, kPackedA, kWordB),
     gemm("gemm_u8s8s32_8x48x4_avx512bw", Isa::kAvx512bw, 8, 48, kPackedA, kWordB),
     gemm("gemm_u8s8s32_12x32x4_avx512bw", Isa::kAvx512bw, 12, 32, kPackedA, kWordB),
-    gemm("gemm_u8s8s32_15x16x4_avx512bw", Isa::kAvx512bw, 15, 16, kPackedA, kWordB),
+    gemm("gemm_u8s8s32_12x16x4_avx512bw", Isa::kAvx512bw, 12, 16, kPackedA, kWordB),
     gemm("gemm_u8s8s32_5x64x4_avx512bw", Isa::kAvx512bw, 5, 64, kInPlace, kWordB),
     gemm("gemm_u8s8s32_11x32x4_avx512bw", Isa::kAvx512bw, 11, 32, kInPlace, kWordB),
     gemm("gemm_u8s8s32_16x16x4_avx512bw", Isa::kAvx512bw, 16, 16, kInPlace, kWordB),
@@ -89,6 +89,9 @@ constexpr KernelRow kTable[] = {
     gemm("gemm_u7s8s32_6x16x4_avx2", Isa::kAvx2, 6, 16, kInPlace, kByteB, kRowNeedsSafePairs),
     gemm("gemm_u7s8s32_4x24x4_avx2", Isa::kAvx2, 4, 24, kInPlace, kByteB, kRowNeedsSafePairs),
     gemm("gemm_u7s8s32_12x8x4_avx2", Isa::kAvx2, 12, 8, kInPlace, kByteB, kRowNeedsSafePairs),
+    // For weights of which most pairs are safe, as those of trained layers are.
+    gemm("gemm_u8s8s32_6x16x4_avx2", Isa::kAvx2, 6, 16, kInPlace, kMixedB),
+    gemm("gemm_u8s8s32_12x8x4_avx2", Isa::kAvx2, 12, 8, kInPlace, kMixedB),
     gemm("gemm_u8s8s32_3x24x4_avx2", Isa::kAvx2, 3, 24, kPackedA, kWordB),
     gemm("gemm_u8s8s32_4x16x4_avx2", Isa::kAvx2, 4, 16, kPackedA, kWordB),
     gemm("gemm_u8s8s32_6x8x4_avx2", Isa::kAvx2, 6, 8, kPackedA, kWordB),

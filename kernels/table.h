@@ -29,8 +29,9 @@ enum class AForm : uint8_t {
   kPairs16  // packed: s16 halves of each K group, with one correction term per row
 };
 enum class BForm : uint8_t {
-  kQuads8,  // s8, four consecutive k of a column in one 32-bit lane
-  kPairs16  // s16 halves of each K group
+  kQuads8,   // s8, four consecutive k of a column in one 32-bit lane
+  kPairs16,  // s16 halves of each K group
+  kMixed     // kQuads8 where pairs of products are safe, kPairs16 elsewhere
 };
 
 // Facts that limit where a row may be used.

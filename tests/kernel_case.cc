@@ -30,6 +30,10 @@ Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight
 std::vector<InputCase> input_cases(const KernelRow& row, Rng& rng) {
   if (row.flags & kRowSignedA) return {{DType::kS8, -128, 127, 0, false}};
   if (row.flags & kRowUnsignedA) return {{DType::kU8, 0, 255, 0, false}};
+  if (row.b_form == BForm::kMixed)
+    return {{DType::kU8, 0, 255, 0, false},
+            {DType::kU8, 0, 255, 0, true, true},
+            {DType::kS8, -128, 127, 128, true, true}};
   if (!(row.flags & kRowNeedsSafePairs))
     return {{DType::kU8, 0, 255, 0, false}, {DType::kS8, -128, 127, 128, false}};
   // Promises: 128 values from anywhere, or fewer; and the whole range with proven weights. Without
@@ -193,6 +197,7 @@ class Call {
         b[k * k_step + n * n_step] = static_cast<int8_t>(pair.w0 ^ flip);
         if (k + 1 < c_.k) b[(k + 1) * k_step + n * n_step] = static_cast<int8_t>(pair.w1 ^ flip);
       }
+    if (c_.input.mixed_weights) mix_groups(b, k_step, n_step);
     void* packed = s_.b_packed.place(either_end(rng_), packed_b_bytes(row_, c_.k, c_.n), 64);
     pack_b_panel(row_, reference_.b, 0, c_.n, packed, sums_);
     args_.b = packed;
@@ -235,6 +240,18 @@ class Call {
 
   int packed_zero_point(int n) const {
     return b_zero_points_[n] - (reference_.b.is_unsigned ? 128 : 0);
+  }
+
+  // Safe pairs (0 1)(2 3) of a group become (0 2)(1 3), (0 3)(1 2), or whatever chance gives.
+  void mix_groups(int8_t* b, int64_t k_step, int64_t n_step) {
+    for (int64_t g = 0; g + kKr <= c_.k; g += kKr) {
+      const int64_t kind = rng_.between(0, 3);
+      for (int64_t n = 0; n < c_.n; ++n) {
+        int8_t* const w = b + g * k_step + n * n_step;
+        if (kind == 1 || kind == 2) std::swap(w[k_step], w[(kind + 1) * k_step]);
+        if (kind == 3) w[k_step] = static_cast<int8_t>(rng_.between(-128, 127));
+      }
+    }
   }
 
   // C dense, strided, or with each row between guards of its own.

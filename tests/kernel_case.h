@@ -19,6 +19,7 @@ struct InputCase {
   int a_min = 0, a_max = 255;  // every element of A lies between
   int shift = 0;               // added to each for the kernel's unsigned arithmetic
   bool safe_weights = false;   // no pair of weights can leave int16
+  bool mixed_weights = false;  // in most K groups, some pairing of the four cannot, for all columns
 };
 
 // The kinds of input a row has to be exact for; narrow ranges lie at random places.

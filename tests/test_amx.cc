@@ -270,7 +270,7 @@ std::string chosen(DType a_type, int64_t m, int64_t n, int64_t k) {
   for (Isa isa : {Isa::kAvx2, Isa::kAvx512bw, Isa::kAvx512Vnni, Isa::kAmx})
     isas.usable[static_cast<size_t>(isa)] = true;
   Selection selection;
-  const Work work{layer, m, n, k, max_packed_rows(k), [] { return false; }};
+  const Work work{layer, m, n, k, max_packed_rows(k), [] { return false; }, [] { return 1.0; }};
   EXPECT_EQ(select_kernels(work, sapphire_rapids(), isas, &selection), OCT_OK);
   return selection.best().row->name;
 }

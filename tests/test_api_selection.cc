@@ -99,6 +99,9 @@ TEST_F(ApiSelection, OnAvx2TheRangeOfADecidesTheForm) {
 TEST_F(ApiSelection, Avx2KernelsByName) {
   EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 0), "gemm_u8s8s32_3x24x4_avx2");
   EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 127), "gemm_u7s8s32_6x16x4_avx2");
+  // Few pairs of weights are unsafe.
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 0, 68), "gemm_u8s8s32_6x16x4_avx2");
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 8, 1024, 0, 0, 68), "gemm_u8s8s32_12x8x4_avx2");
 }
 
 TEST_F(ApiSelection, Avx512KernelsByName) {
@@ -184,6 +187,8 @@ TEST_F(ApiSelection, RejectionsSayWhy) {
       EXPECT_TRUE(says("above the cap avx2") || says("CPU lacks")) << c;
     } else if (row->flags & kRowNeedsSafePairs) {
       EXPECT_TRUE(says("256 values")) << c;
+    } else if (row->b_form == BForm::kMixed) {
+      EXPECT_TRUE(says("have no safe pairs of weights")) << c;
     } else {
       EXPECT_EQ(reason, "") << c;
     }

@@ -18,10 +18,21 @@ namespace {
 constexpr int64_t kMaxK = 70;
 constexpr int kMaxN = 150;
 
+// The sum of a pair's products is largest or smallest with each activation at 0 or 255.
+bool pair_fits_int16(int w0, int w1) {
+  for (int a0 : {0, 255})
+    for (int a1 : {0, 255}) {
+      const int sum = a0 * w0 + a1 * w1;
+      if (sum < -32768 || sum > 32767) return false;
+    }
+  return true;
+}
+
 // B behind guards, as KxN or NxK at any stride.
 class Weights {
  public:
-  Weights(Rng& rng, BLayout layout, int64_t k, int64_t n) {
+  // Of magnitudes up to `most`.
+  Weights(Rng& rng, BLayout layout, int64_t k, int64_t n, int most = 128) {
     const bool kn = layout == BLayout::kKN;
     const int64_t width = kn ? n : k, height = kn ? k : n;
     const int64_t stride = width + (rng.one_in(2) ? 0 : rng.between(1, 20));
@@ -29,7 +40,8 @@ class Weights {
     uint8_t* p = buffer_.place(rng.one_in(2) ? Flush::kLeft : Flush::kRight, size);
     const Fill fill = rng.pick(kFills);
     for (size_t i = 0; i < size; ++i)
-      p[i] = static_cast<uint8_t>(fill_value(rng, fill, -128, 127, static_cast<int64_t>(i)));
+      p[i] = static_cast<uint8_t>(
+          fill_value(rng, fill, -most, std::min(most, 127), static_cast<int64_t>(i)));
     view = {reinterpret_cast<const int8_t*>(p), layout, stride, k, n};
   }
 
@@ -60,7 +72,7 @@ std::vector<uint8_t> expected_panel(const KernelRow& row, const Weights& b, int6
         const int column = j * lanes + lane;
         return column < n ? b.at(4 * g + i, n0 + column) : 0;
       };
-      if (row.b_form == BForm::kQuads8) {
+      if (row.b_form != BForm::kPairs16) {
         for (int lane = 0; lane < lanes; ++lane)
           for (int i = 0; i < 4; ++i) put8(w(i, lane));
       } else {
@@ -115,6 +127,7 @@ TEST(Pack, StepsCoverK) {
 
 TEST(Pack, PanelsFollowTheirDefinition) {
   for (const KernelRow& row : kernels_of("gemm")) {
+    if (row.b_form == BForm::kMixed) continue;  // its own test, below
     Rng rng("pack_b", static_cast<uint64_t>(row.nr * 64 + row.lanes));
     GuardBuffer out("panel", packed_b_bytes(row, kMaxK, row.nr));
     for (int repeat = 0; repeat < by_effort(60, 300, 3000); ++repeat) {
@@ -130,6 +143,77 @@ TEST(Pack, PanelsFollowTheirDefinition) {
                << (layout == BLayout::kKN ? "KxN" : "NxK") << ", k " << k << ", n " << n << ", n0 "
                << n0;
     }
+  }
+}
+
+// The list names every whole group once, under a pairing that is safe in all columns, and the data
+// follow in its order.
+void check_mixed_panel(const Weights& b, int64_t n0, int n, const uint8_t* panel) {
+  constexpr int kLanes = 8;
+  constexpr int kOrders[4][4] = {{0, 1, 2, 3}, {0, 2, 1, 3}, {0, 3, 1, 2}, {0, 1, 2, 3}};
+  const int columns = (n + kLanes - 1) / kLanes * kLanes;
+  const auto* list = reinterpret_cast<const int32_t*>(panel);
+  const uint8_t* data = panel + *list++;
+  std::vector<bool> seen(static_cast<size_t>(b.view.k / 4));
+  const auto check_group = [&](int64_t g, int kind) {
+    for (int column = 0; column < columns; ++column) {
+      const auto w = [&](int i) {
+        return column < n ? b.at(4 * g + kOrders[kind][i], n0 + column) : 0;
+      };
+      if (kind < 3) {
+        ASSERT_TRUE(pair_fits_int16(w(0), w(1)) && pair_fits_int16(w(2), w(3)));
+        for (int i = 0; i < 4; ++i)
+          ASSERT_EQ(static_cast<int8_t>(data[4 * column + i]), w(i)) << "group " << g;
+        continue;
+      }
+      const auto* odd = reinterpret_cast<const int16_t*>(data + 8 * (column / kLanes * kLanes)) +
+                        2 * (column % kLanes);
+      const int16_t* even = odd + 2 * kLanes;
+      ASSERT_TRUE(odd[0] == w(1) && odd[1] == w(3) && even[0] == w(0) && even[1] == w(2));
+    }
+    data += columns * (kind < 3 ? 4 : 8);
+  };
+  for (int kind = 0; kind < 4; ++kind)
+    for (int32_t count = *list++; count > 0; --count) {
+      const int32_t offset = *list++;
+      ASSERT_TRUE(offset % 4 == 0 && offset / 4 < b.view.k / 4 &&
+                  !seen[static_cast<size_t>(offset / 4)]);
+      seen[static_cast<size_t>(offset / 4)] = true;
+      check_group(offset / 4, kind);
+    }
+  ASSERT_EQ(std::count(seen.begin(), seen.end(), false), 0);
+  if (b.view.k % 4) check_group(b.view.k / 4, 3);
+}
+
+TEST(Pack, MixedPanelsFollowTheirDefinition) {
+  for (const KernelRow& row : kernels_of("gemm")) {
+    if (row.b_form != BForm::kMixed) continue;
+    Rng rng("mixed", static_cast<uint64_t>(row.nr));
+    GuardBuffer out("panel", packed_b_bytes(row, kMaxK, row.nr));
+    for (int repeat = 0; repeat < by_effort(60, 300, 3000); ++repeat) {
+      const auto layout = rng.one_in(2) ? BLayout::kKN : BLayout::kNK;
+      const int64_t k = rng.between(1, kMaxK), n0 = rng.between(0, 20);
+      const int n = static_cast<int>(rng.between(1, row.nr));
+      const Weights b(rng, layout, k, n0 + n, static_cast<int>(rng.between(50, 128)));
+      std::vector<ColumnSums> sums(static_cast<size_t>(n));
+      uint8_t* panel = out.right(packed_b_bytes(row, k, n), 64);
+      pack_b_panel(row, b.view, n0, n, panel, sums.data());
+      check_mixed_panel(b, n0, n, panel);
+      for (int i = 0; i < n; ++i) {
+        int sum = 0;
+        for (int64_t j = 0; j < k; ++j) sum += b.at(j, n0 + i);
+        ASSERT_EQ(sums[static_cast<size_t>(i)].sum, sum) << "column " << i;
+      }
+      if (HasFatalFailure()) FAIL() << row.name << ", repeat " << repeat << ", k " << k;
+    }
+  }
+}
+
+TEST(Pack, TheShareWithoutSafePairsIsEstimated) {
+  Rng rng("share");
+  for (const auto layout : {BLayout::kKN, BLayout::kNK}) {
+    EXPECT_EQ(mixed_exact_share(Weights(rng, layout, kMaxK, 100, 64).view, 16), 0);
+    EXPECT_EQ(mixed_exact_share(Weights(rng, layout, 3, 16, 1).view, 16), 1) << "no whole group";
   }
 }
 
@@ -175,16 +259,6 @@ TEST(Pack, RowsOfAFollowTheirDefinition) {
         }
       }
     }
-}
-
-// The sum of a pair's products is largest or smallest with each activation at 0 or 255.
-bool pair_fits_int16(int w0, int w1) {
-  for (int a0 : {0, 255})
-    for (int a1 : {0, 255}) {
-      const int sum = a0 * w0 + a1 * w1;
-      if (sum < -32768 || sum > 32767) return false;
-    }
-  return true;
 }
 
 TEST(WeightPairsSafe, AgreesWithTheArithmeticOfEveryPair) {
