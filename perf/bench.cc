@@ -25,6 +25,7 @@ namespace {
 
 std::unique_ptr<Peer> make_peer(const BenchOptions& options, Isa cap, int threads) {
   if (options.peer == "none") return nullptr;
+  if (options.peer == "saturating") return make_saturating_peer(cap, threads);
   auto peer = make_onednn_peer(cap, threads);
   if (!peer && options.peer == "onednn")
     throw UsageError("--peer onednn: this program was built without oneDNN");

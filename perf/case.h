@@ -29,7 +29,8 @@ enum class Weights { kGaussian, kLaplace, kUniform };
 struct CaseOptions {
   DType src = DType::kU8;
   DType dst = DType::kU8;
-  int act_bits = 8;  // 7: activations span half of their type, and this is declared
+  int act_bits = 8;                  // 7: activations span half of their type, and this is declared
+  std::optional<int> declared_bits;  // what is declared instead, true or not
   int a_zero_point = 0;
   int c_zero_point = 0;
   std::optional<bool> relu;  // without a value: in convolutions
@@ -120,9 +121,9 @@ void set_layer(const Case& problem, Desc* d) {
   d->a_type = static_cast<oct_dtype>(options.src);
   d->a_zero_point = options.a_zero_point;
   d->a_scale = problem.a_scale();
-  if (options.act_bits == 7) {
-    d->a_min = problem.a_min();
-    d->a_max = problem.a_max();
+  if (options.declared_bits.value_or(options.act_bits) == 7) {
+    d->a_min = dtype_min(options.src) / 2;
+    d->a_max = dtype_max(options.src) / 2;
   }
   d->c_type = static_cast<oct_dtype>(options.dst);
   if (is_int8(options.dst)) {

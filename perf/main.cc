@@ -141,9 +141,11 @@ void add_execution_options(CLI::App* app, BenchOptions& o) {
       ->check(CLI::Range(0, 1024).description(""))
       ->type_name("N")
       ->group(group);
-  app->add_option("--peer", o.peer, "Whom to compare with (default onednn, if built in)")
-      ->check(CLI::IsMember({"onednn", "none"}).description(""))
-      ->type_name("onednn|none")
+  app->add_option("--peer", o.peer,
+                  "Whom to compare with (default onednn, if built in). saturating: what our own\n"
+                  "exact kernels without VNNI give up for exactness")
+      ->check(CLI::IsMember({"onednn", "saturating", "none"}).description(""))
+      ->type_name("onednn|saturating|none")
       ->group(group);
   app->add_flag("--peer-f32", o.peer_f32,
                 "Compare all convolutions with the peer's f32, not only depthwise ones")

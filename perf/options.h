@@ -39,7 +39,7 @@ struct BenchOptions {
   std::string kernel;  // empty: the library chooses
   Isa isa = Isa::kNone;
   int threads = 1;
-  std::string peer;       // "onednn", "none", or empty: onednn if the program has it
+  std::string peer;       // "onednn", "saturating", "none", or empty: onednn if the program has it
   bool peer_f32 = false;  // the peer's f32 beside all convolutions, not only depthwise ones
 
   double min_time_s = 1.0;

@@ -33,6 +33,9 @@ class Peer {
   virtual std::unique_ptr<PeerRun> prepare_f32(const QconvCase& problem) = 0;
 };
 
+// Our own kernels that saturate, under `cap`; it refuses what those of `cap` never serve.
+std::unique_ptr<Peer> make_saturating_peer(Isa cap, int threads);
+
 // oneDNN, limited to the counterpart of `cap`; null if the program was built without it.
 std::unique_ptr<Peer> make_onednn_peer(Isa cap, int threads);
 
