@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cinttypes>
+#include <cstring>
 #include <string_view>
 
+#include "dispatch/conv_source.h"
 #include "dispatch/plan.h"
 #include "dispatch/status.h"
 #include "kernels/pack.h"
@@ -19,7 +21,10 @@ static_assert(OCT_QCONV_ALLOW_WRAP == static_cast<int>(OCT_QGEMM_ALLOW_WRAP) &&
 
 constexpr int64_t kMaxPhases = 64;      // of one axis: the stride of a transposed convolution
 constexpr int64_t kDefaultPixels = 28;  // of an output row, when no size is hinted
-constexpr int64_t kCacheLine = 64;
+constexpr int64_t kMostFolded = 64;     // bytes of one row under the filter: a cache line
+constexpr int kMaxClip = 3;             // more would make code for cases that hardly occur
+constexpr double kDiagonalDot = 2;  // cycles of a dot that shuffles A, against one that does not
+constexpr int64_t kMostFixedSteps = 8;  // of K in a tap: beyond, a loop costs next to nothing
 
 LayerDesc layer_of(const oct_qconv_desc& d, const ConvShape& shape) {
   return {"w_scales",
@@ -100,6 +105,7 @@ class ConvBuilder {
 
   void build() {
     const KernelRow& main = *plan_.layout().main;
+    plan_.packed_a = main.a_form == AForm::kPairs16;
     const int shift = shift_of_a(layer_, main);
     plan_.a_shift = static_cast<uint8_t>(shift);
     plan_.shifted_zero_point = layer_.a_zero_point + shift;
@@ -116,16 +122,17 @@ class ConvBuilder {
     for (int i = 0; i < layout.tails; ++i)
       tails[i] = code_for(*layout.tail[i].row, layout.tail[i].n);
     plan_.panels.reserve(static_cast<size_t>(shape_.groups * (layout.full + layout.tails)));
-    for (int64_t g = 0; g < shape_.groups; ++g) {
-      channel_ = g * shape_.group_out();
-      for (int64_t i = 0; i < layout.full; ++i) add_panel(g, {layout.main, layout.main->nr}, full);
-      for (int i = 0; i < layout.tails; ++i) add_panel(g, layout.tail[i], tails[i]);
+    for (int64_t g = 0; g < (plan_.diagonal ? 1 : shape_.groups); ++g) {
+      for (int64_t i = 0; i < layout.full; ++i) add_panel({layout.main, layout.main->nr}, full);
+      for (int i = 0; i < layout.tails; ++i) add_panel(layout.tail[i], tails[i]);
     }
   }
 
-  void add_panel(int64_t group, const PanelShape& s, const GemmCode* code) {
+  void add_panel(const PanelShape& s, const GemmCode* code) {
     const auto tap_bytes = static_cast<int64_t>(packed_b_bytes(*s.row, plan_.tap_k, s.n));
-    plan_.panels.push_back({channel_, group, s.n, s.row, code, b_bytes_, tap_bytes, plan_.columns});
+    const int64_t a_channel = channel_ / shape_.group_out() * shape_.group_in();
+    plan_.panels.push_back(
+        {channel_, a_channel, s.n, s.row, code, b_bytes_, tap_bytes, plan_.columns});
     channel_ += s.n;
     b_bytes_ += static_cast<size_t>(tap_bytes * plan_.tap_count);
     plan_.columns += static_cast<size_t>((s.n + s.row->lanes - 1) / s.row->lanes * s.row->lanes);
@@ -136,7 +143,18 @@ class ConvBuilder {
     spec.n = n;
     spec.taps = true;
     set_k(row, plan_.tap_k, plan_.tap_count, &spec);
-    spec.a_shift = plan_.a_shift != 0;
+    if (row.isa != Isa::kAmx) {
+      const int64_t steps = k_steps(row, plan_.tap_k).whole;
+      if (steps <= kMostFixedSteps) spec.k_fixed = static_cast<int>(steps);
+      spec.clip = plan_.clip;
+    }
+    if (plan_.diagonal) {
+      spec.k_fixed = static_cast<int>((plan_.tap_k + kKr - 1) / kKr);
+      spec.k_tail = 0;
+      spec.group_in = static_cast<int>(shape_.group_in());
+      spec.group_out = static_cast<int>(shape_.group_out());
+    }
+    spec.a_shift = plan_.a_shift != 0 && !plan_.packed_a;
     spec.row_terms = layer_.w_zero_points.empty() ? 0 : 1;
     spec.epilogue = layer_.epilogue;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
@@ -147,7 +165,7 @@ class ConvBuilder {
     plan_.packed_b = Buffer(b_bytes_);
     plan_.bias.resize(plan_.columns);
     plan_.init.resize(plan_.columns);
-    if (plan_.shifted_zero_point != 0)
+    if (plan_.shifted_zero_point != 0 || plan_.packed_a)
       plan_.tap_term.resize(plan_.columns * static_cast<size_t>(plan_.tap_count));
     if (!layer_.w_zero_points.empty()) plan_.row_sum_factor.resize(plan_.columns);
     plan_.mult.resize(plan_.columns);
@@ -165,12 +183,13 @@ class ConvBuilder {
       plan_.init[column] = plan_.bias[column];
       if (!layer_.w_zero_points.empty()) plan_.row_sum_factor[column] = -layer_.w_zero_points[c];
     }
-    const int64_t filter = plan_.tap_count * plan_.tap_k;  // weights of one output channel
+    const int64_t filter = shape_.taps() * shape_.group_in();  // weights of one output channel
+    const int64_t tap_k = plan_.real_tap_k();
     uint8_t* to = plan_.packed_b.data() + panel.b_offset;
     for (int64_t t = 0; t < plan_.tap_count; ++t, to += panel.tap_bytes) {
       ColumnSums sums[kMaxNr];
-      const BView tap{w_ + panel.channel * filter + t * plan_.tap_k, BLayout::kNK, filter,
-                      plan_.tap_k, panel.n};
+      const BView tap{w_ + panel.channel * filter + t * tap_k, BLayout::kNK, filter, tap_k,
+                      panel.n};
       pack_b_panel(*panel.row, tap, 0, panel.n, to, sums);
       if (!plan_.tap_term.empty()) correct(panel, t, sums);
     }
@@ -183,9 +202,10 @@ class ConvBuilder {
     for (int i = 0; i < panel.n; ++i) {
       uint32_t sum = static_cast<uint32_t>(sums[i].sum);  // of weights less their zero point
       if (!layer_.w_zero_points.empty())
-        sum -= static_cast<uint32_t>(plan_.tap_k) *
+        sum -= static_cast<uint32_t>(plan_.real_tap_k()) *
                static_cast<uint32_t>(layer_.w_zero_points[static_cast<size_t>(panel.channel + i)]);
-      const uint32_t v = static_cast<uint32_t>(plan_.shifted_zero_point) * sum;
+      uint32_t v = static_cast<uint32_t>(plan_.shifted_zero_point) * sum;
+      if (plan_.packed_a) v += static_cast<uint32_t>(sums[i].product);
       term[i] = static_cast<int32_t>(v);
       init[i] = static_cast<int32_t>(static_cast<uint32_t>(init[i]) - v);
     }
@@ -199,11 +219,53 @@ class ConvBuilder {
   size_t b_bytes_ = 0;
 };
 
-// Folding pays while a pixel's channels do not fill a cache line on their own.
+// Folding pays where taps of their own would fill K groups badly, and a row of the filter is short.
 bool should_fold(const ConvShape& s) {
   const ConvAxis& width = s.axes[2];
-  return s.groups == 1 && !width.transposed && width.dilation == 1 && width.kernel > 1 &&
-         width.kernel * s.in_channels <= kCacheLine;
+  return s.groups == 1 && s.in_channels % kKr != 0 && !width.transposed && width.dilation == 1 &&
+         width.kernel > 1 && width.kernel * s.in_channels <= kMostFolded &&
+         s.axes[0].kernel * s.axes[1].kernel <= Interleaver::kMaxRows &&
+         source_pixels(s, true, true) > 0;
+}
+
+// Whether vectors of columns, of 8 and up to `lanes` lanes, span whole groups, whose channels lie
+// in at least 4 and at most 16 bytes.
+bool should_be_diagonal(const ConvShape& s, int lanes) {
+  const int64_t in = s.group_in(), out = s.group_out();
+  const bool power = out > 0 && (out & (out - 1)) == 0;
+  return s.groups > 1 && power && out <= lanes && (in == out || 2 * in == out) &&
+         s.out_channels % vector_lanes(Isa::kAvx512Vnni) == 0;
+}
+
+int widest_vector(const UsableIsas& isas) {
+  return isas[Isa::kAvx512bw] || isas[Isa::kAvx512Vnni] ? 16 : 8;
+}
+
+// Weights as folded rows meet them: [out_channels][width][depth x height][in_channels].
+void fold_weights(const ConvShape& s, const int8_t* w, std::vector<int8_t>* folded) {
+  const int64_t rows = s.axes[0].kernel * s.axes[1].kernel, width = s.axes[2].kernel;
+  const auto channels = static_cast<size_t>(s.in_channels);
+  std::vector<int8_t> to(static_cast<size_t>(s.out_channels * rows * width) * channels);
+  int8_t* at = to.data();
+  for (int64_t o = 0; o < s.out_channels; ++o)
+    for (int64_t x = 0; x < width; ++x)
+      for (int64_t r = 0; r < rows; ++r, at += channels)
+        std::memcpy(at, w + ((o * rows + r) * width + x) * s.in_channels, channels);
+  *folded = std::move(to);
+}
+
+int64_t ceil_div(int64_t a, int64_t b) { return a <= 0 ? 0 : (a + b - 1) / b; }
+
+// Outputs at either end of a row that a tap can miss.
+int most_clipped(const ConvAxis& width) {
+  int64_t most = 0;
+  for (const AxisPhase& phase : width.phases) {
+    if (phase.taps.empty()) continue;
+    const int64_t right =
+        width.transposed ? phase.taps.back().offset : ceil_div(width.pad_end, width.stride);
+    most = std::max({most, ceil_div(-phase.taps.front().offset, phase.in_step), right});
+  }
+  return static_cast<int>(std::min<int64_t>(most, kMaxClip));
 }
 
 int64_t pixels_hint(const oct_qconv_desc& d, const ConvShape& s) {
@@ -241,8 +303,8 @@ oct_status choose(oct_qconv& plan, const Work& work, const int8_t* w) {
                     c.rejected.c_str());
     return forced ? OCT_OK : s;
   }
-  const double cycles = static_cast<double>(plan.shape.groups) *
-                        layout_cycles(cpu_facts(), plan.layout(), work.m, work.k) /
+  const double times = plan.diagonal ? kDiagonalDot : static_cast<double>(plan.shape.groups);
+  const double cycles = times * layout_cycles(cpu_facts(), plan.layout(), work.m, work.k) /
                         static_cast<double>(work.m);
   if (plan.row && plan.cycles_per_pixel <= cycles) return OCT_OK;
   plan.row = plan.layout().main;
@@ -267,6 +329,10 @@ void build_depthwise(oct_qconv& plan, const int8_t* w) {
 }
 
 }  // namespace
+
+int64_t folded_k(const ConvShape& shape) {
+  return (shape.taps() * shape.in_channels + kKr - 1) / kKr * kKr;
+}
 
 std::array<int64_t, 3> full_rank(const oct_qconv& plan, const int64_t* values) {
   std::array<int64_t, 3> all{1, 1, 1};
@@ -294,20 +360,32 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
     for (ConvAxis& axis : shape.axes) make_phases(&axis);
     plan->context = &context;
     plan->folded = should_fold(shape);
-    plan->tap_k = shape.group_in() * (plan->folded ? shape.axes[2].kernel : 1);
-    plan->tap_count = shape.taps() * shape.group_in() / plan->tap_k;
+    const bool affine = !plan->layer.w_zero_points.empty();
+    plan->diagonal = !affine && should_be_diagonal(shape, widest_vector(context.isas));
+    plan->clip = plan->folded || affine ? 0 : most_clipped(shape.axes[2]);
+    plan->tap_k = plan->folded ? folded_k(shape) : shape.group_in();
+    plan->tap_count = plan->folded ? 1 : shape.taps();
 
     std::vector<int8_t> copy;
     const int8_t* w = channels_last(d, shape, &copy);
-    const BView filters{w, BLayout::kNK, plan->tap_k, plan->tap_k,
-                        shape.out_channels * plan->tap_count};
-    const Work work{plan->layer,
-                    pixels_hint(d, shape),
-                    shape.group_out(),
-                    layer.k,
-                    0,
-                    [&] { return weight_pairs_safe(filters); },
-                    [&] { return mixed_exact_share(filters, kMixedColumns); }};
+    if (plan->folded) {
+      plan->interleaver.emplace(static_cast<int>(shape.axes[0].kernel * shape.axes[1].kernel),
+                                shape.in_channels);
+      fold_weights(shape, w, &copy);
+      w = copy.data();
+    }
+    const int64_t tap_k = plan->real_tap_k();
+    const BView filters{w, BLayout::kNK, tap_k, tap_k, shape.out_channels * plan->tap_count};
+    const Work work{
+        plan->layer,
+        pixels_hint(d, shape),
+        plan->diagonal ? shape.out_channels : shape.group_out(),
+        plan->diagonal ? shape.taps() * ((shape.group_in() + kKr - 1) / kKr * kKr) : layer.k,
+        affine ? 0 : source_pixels(shape, plan->folded, true),
+        [&] { return weight_pairs_safe(filters); },
+        [&] { return mixed_exact_share(filters, kMixedColumns); },
+        plan->diagonal,
+        plan->tap_count};
     if (oct_status s = choose(*plan, work, w)) return s;
     if (plan->row->op == std::string_view("depthwise"))
       build_depthwise(*plan, w);

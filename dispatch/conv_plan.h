@@ -8,11 +8,15 @@
 // A depthwise convolution (as many groups as input and output channels) has kernels of its own
 // (kernels/depthwise.h), which need none of this.
 //
-// Few input channels fold the kernel's width into the tap (`folded`): in a dense image the pixels
-// under a kernel row are contiguous.
+// Where the channels of a pixel do not fill whole K groups, K is *folded*: all bytes under the
+// filter are gathered, for a part of an output row at a time.
+//
+// Small groups make *block-diagonal* panels: every column sees the channels of its own group, and
+// a panel spans many groups (GemmSpec::group_in).
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,17 +27,19 @@
 #include "dispatch/select.h"
 #include "kernels/depthwise.h"
 #include "kernels/gemm.h"
+#include "kernels/interleave.h"
 
 namespace oct {
 
 // Taps that one kernel call can list; the list is on the stack.
 inline constexpr int64_t kMaxTaps = 1024;
-// Stack that a thread spends on pixels gathered at the borders of an image.
-inline constexpr int64_t kGatherBytes = 48 << 10;
+// Stack that a thread spends on input that kernels cannot read in place, and the most output pixels
+// that it prepares there at a time.
+inline constexpr int64_t kSourceBytes = 46 << 10, kMaxSourcePixels = 512;
 
-// Output channels [channel, channel + n), all of one group.
+// Output channels [channel, channel + n), all of one group unless the panel is block-diagonal.
 struct ConvPanel {
-  int64_t channel, group;
+  int64_t channel, a_channel;  // the first output channel, and the first input channel of its group
   int n;
   const KernelRow* row;
   const GemmCode* code;
@@ -60,7 +66,11 @@ struct oct_qconv {
   std::vector<oct::DepthwiseCandidate> depthwise_candidates;
   std::unique_ptr<oct::Depthwise> depthwise;  // set: it does all the work
   const oct::KernelRow* row = nullptr;        // the main kernel
-  bool folded = false;
+  bool folded = false;  // a row of A is all that lies under the filter, gathered: one tap
+  std::optional<oct::Interleaver> interleaver;  // if folded
+  bool diagonal = false;                        // panels span groups
+  bool packed_a = false;                        // kernels read s16 pairs
+  int clip = 0;              // most outputs that a tap may leave out at either end of a tile
   bool adds = false;         // the first post-operation is add_type's
   bool has_tensors = false;  // any post-operation has one
   int64_t tap_k = 0, tap_count = 0;
@@ -78,6 +88,8 @@ struct oct_qconv {
   std::vector<float> mult, bias_f32;
   oct::EpilogueParams params;
 
+  // Products of one tap in a sum: tap_k, less what fills up a folded one.
+  int64_t real_tap_k() const { return shape.taps() * shape.group_in() / tap_count; }
   const oct::Layout& layout() const { return selection.best().layout; }
 };
 
@@ -95,6 +107,9 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& desc, o
 oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args);
 
 std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in);
+
+// K of a folded row: everything under the filter, filled up to whole groups.
+int64_t folded_k(const ConvShape& shape);
 
 // The caller's per-axis values with absent axes in front (size 1).
 std::array<int64_t, 3> full_rank(const oct_qconv& plan, const int64_t* values);

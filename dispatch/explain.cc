@@ -150,7 +150,10 @@ std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in
   std::array<int64_t, 3> out{};
   for (size_t i = 0; i < 3; ++i) out[i] = shape.axes[i].output_size(in[i]);
   const int64_t rows = out[0] * out[1], k = plan.tap_count * plan.tap_k;
-  const char* lowering = plan.depthwise ? "depthwise" : plan.folded ? "folded_taps" : "taps";
+  const char* lowering = plan.depthwise  ? "depthwise"
+                         : plan.diagonal ? "block_diagonal"
+                         : plan.folded   ? "folded"
+                                         : "taps";
   Json j;
   j.open('{').key("op").string("conv").key("lowering").string(lowering);
   j.key("in_channels").integer(shape.in_channels).key("out_channels").integer(shape.out_channels);
@@ -164,7 +167,8 @@ std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in
   j.key("predicted_cycles").number(plan.cycles_per_pixel * static_cast<double>(rows * out[2]));
   j.key("candidates").open('[');
   write_depthwise_candidates(j, plan, rows * out[2]);
-  write_candidates(j, plan.selection, plan.row, out[2], k, rows * shape.groups);
+  write_candidates(j, plan.selection, plan.row, out[2], k,
+                   rows * (plan.diagonal ? 1 : shape.groups));
   return j.close(']').close('}').take();
 }
 

@@ -46,8 +46,10 @@ struct Work {
   int64_t m, n, k;      // typical rows; columns; products in one sum
   int64_t packed_rows;  // packed rows of A that a run has room for
   // Of the weights, each asked at most once.
-  std::function<bool()> pairs_safe;        // weight_pairs_safe
+  std::function<bool()> pairs_safe;     // weight_pairs_safe
   std::function<double()> exact_share;  // mixed_exact_share for panels of kMixedColumns
+  bool diagonal = false;                // B is block-diagonal
+  int64_t taps = 1;                     // that K is a list of
 };
 
 inline constexpr int kMixedColumns = 16;

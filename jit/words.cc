@@ -62,6 +62,14 @@ void Words::prepare_b(const Xmm* b) {
 void Words::dot_vnni(const Xmm&, const Xmm&, const Operand&) { assert(!"no vpdpbusd"); }
 void Words::dot_vnni_s8(const Xmm&, const Xmm&, const Operand&) { assert(!"no vpdpbssd"); }
 
+void Words::broadcast_bytes(const Xmm& v, const Address& from, int bytes) {
+  switch (bytes) {
+    case 4: as.vpbroadcastd(v, from); break;
+    case 8: as.vpbroadcastq(v, from); break;
+    default: as.vbroadcasti128(Ymm(v.getIdx()), from);
+  }
+}
+
 // ------------------------------------------------------------------- AVX2 --
 
 void WordsAvx2::zero(const Xmm& v) { as.vpxor(v, v, v); }
@@ -240,6 +248,14 @@ void WordsAvx512::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm&, c
 namespace {
 bool is_whole_register(int count) { return count == 16 || count == 32 || count == 64; }
 }  // namespace
+
+void WordsAvx512::broadcast_bytes(const Xmm& v, const Address& from, int bytes) {
+  if (bytes < 16) return Words::broadcast_bytes(v, from, bytes);
+  if (v.isZMM())
+    as.vbroadcasti32x4(Zmm(v.getIdx()), from);
+  else
+    as.vbroadcasti32x4(Ymm(v.getIdx()), from);
+}
 
 void WordsAvx512::announce_partial(int count) {
   if (is_whole_register(count)) return;

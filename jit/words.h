@@ -82,6 +82,8 @@ class Words {
   // nine bits are n + 254.
   virtual void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
                      const Xbyak::Xmm& k, const Xbyak::Xmm& t) = 0;
+  // Every 128-bit lane of v = the 4, 8 or 16 bytes at `from`, repeated to fill it.
+  virtual void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes);
   // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
   // multiple of 16) may be used per function, announced beforehand.
   virtual void announce_partial(int count) = 0;
@@ -169,6 +171,7 @@ class WordsAvx512 : public Words {
               const Xbyak::Xmm& aux, const Xbyak::Xmm& t) override;
   void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n, const Xbyak::Xmm& k,
              const Xbyak::Xmm& t) override;
+  void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes) override;
   void announce_partial(int count) override;
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
 

@@ -56,8 +56,7 @@ constexpr int kMaxUnroll = 4;     // K groups per iteration of the main loop
 constexpr int kManyDots = 12;     // in a group: then two groups hide the loop's own instructions
 constexpr int kDotsPerCycle = 2;  // at most: what splitting K must hide the latency of
 constexpr int kRowsPerBase = 4;   // rows reached from one base: 0, 1, 2 and 3 strides away
-constexpr int kMostRows = 16;     // of a vector row of the table
-constexpr int kMaxBases = (kMostRows + kRowsPerBase - 1) / kRowsPerBase;
+constexpr int kMaxBases = (kMaxVectorMr + kRowsPerBase - 1) / kRowsPerBase;
 
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)
@@ -71,8 +70,9 @@ Dot dot_of(const KernelRow& row) {
 constexpr int kMixedRegisters = 4;
 
 struct Budget {
-  int split = 1;   // sets of sums
-  int b_held = 0;  // B words per column vector kept in registers
+  int split = 1;      // sets of sums
+  int b_held = 0;     // B words per column vector kept in registers
+  int b_columns = 0;  // so many column vectors are kept whole although there is no room for all
   bool fits = false;
 };
 
@@ -91,6 +91,7 @@ Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
   while (dot.latency > 1 && b.split < kMaxUnroll && m * nv * b.split < chains &&
          used(2 * b.split, b.b_held) <= registers)
     b.split *= 2;
+  if (b.b_held == 0 && dot.b_words == 1) b.b_columns = std::max(0, registers - used(1, 0));
   return b;
 }
 
@@ -100,7 +101,8 @@ class GemmEmitter {
       : as(as), spec(spec), m(m), nv((spec.n + row.lanes - 1) / row.lanes),
         packed_a(row.a_form == AForm::kPairs16), mixed(row.b_form == BForm::kMixed),
         words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
-        pool(vector_registers(row.isa)), budget(plan_registers(row, m, nv, spec.a_shift)),
+        vector_registers_(vector_registers(row.isa)), pool(vector_registers_),
+        budget(plan_registers(row, m, nv, spec.a_shift)),
         operands(as, w, spec.epilogue.post, spec.n,
                  {rArgs, offsetof(GemmArgs, post), spec.counts_rows() ? 16 : 8}, rOperand) {
     assert(budget.fits && m <= row.mr && spec.n <= row.nr);
@@ -114,6 +116,7 @@ class GemmEmitter {
     }
     if (dot.constant) take(constant_reg, 1);
     if (spec.a_shift) take(shift_reg, 1);
+    if (spec.group_in) list_selectors();
   }
 
   void emit() {
@@ -175,6 +178,7 @@ class GemmEmitter {
     if (mixed) return;
     if (dot.constant) load(constant(), as.constant({dot.constant}));
     if (spec.a_shift) as.vpbroadcastd(shift(), arg(offsetof(GemmArgs, a_shift)));
+    load_selectors();
   }
 
   // rA[0] is set: the other bases follow four strides apart.
@@ -184,17 +188,9 @@ class GemmEmitter {
 
   void init_sums() {
     as.mov(rTmp, arg(offsetof(GemmArgs, init)));
-    for (int j = 0; j < nv; ++j) {
-      const Address from = as.ptr[rTmp + j * w.bytes()];
-      if (packed_a) {
-        for (int i = 0; i < m; ++i) {
-          as.vpbroadcastd(acc(i, j), as.ptr[rRowInit + 4 * i]);
-          as.vpaddd(acc(i, j), acc(i, j), from);
-        }
-      } else {
-        load(acc(0, j), from);
-        for (int i = 1; i < m; ++i) move(acc(i, j), acc(0, j));
-      }
+    for (int i = 0; i < m; ++i) {
+      init_row(i);
+      if (spec.clip && i < m - 1) as.add(rTmp, arg(offsetof(GemmArgs, init_stride_bytes)));
     }
     for (int set = 1; set < budget.split; ++set)
       for (int i = 0; i < m; ++i)
@@ -202,11 +198,25 @@ class GemmEmitter {
     if (packed_a) as.add(rRowInit, 4 * m);
   }
 
+  void init_row(int i) {
+    for (int j = 0; j < nv; ++j) {
+      const Address from = as.ptr[rTmp + j * w.bytes()];
+      if (packed_a) {
+        as.vpbroadcastd(acc(i, j), as.ptr[rRowInit + 4 * i]);
+        as.vpaddd(acc(i, j), acc(i, j), from);
+      } else if (i == 0 || spec.clip) {
+        load(acc(i, j), from);
+      } else {
+        move(acc(i, j), acc(0, j));
+      }
+    }
+  }
+
   void whole_k() {
     as.mov(rA[0], rTile);
     as.mov(rB, arg(offsetof(GemmArgs, b)));
     set_bases();
-    k_loop();
+    k_loop({0, m});
   }
 
   void tap_loop() {
@@ -220,35 +230,67 @@ class GemmEmitter {
     as.add(rA[0], as.ptr[rTap + offsetof(Tap, a_offset)]);
     as.add(rB, as.ptr[rTap + offsetof(Tap, b_offset)]);
     set_bases();
-    k_loop();
+    clipped_k_loops();
     as.add(rTap, sizeof(Tap));
     as.cmp(rTap, arg(offsetof(GemmArgs, taps_end)));
     as.jb(next, as.T_NEAR);
     as.L(done);
   }
 
-  void k_loop() { mixed ? mixed_k_loop() : plain_k_loop(); }
+  // The rows of the tile that a tap contributes to.
+  struct Rows {
+    int begin, end;
+  };
 
-  void plain_k_loop() {
+  // One K loop for each value of Tap::clip. Which one runs follows a fixed pattern within a
+  // convolution, so the branches are predicted.
+  void clipped_k_loops() {
+    if (spec.clip == 0) return k_loop({0, m});
+    Xbyak::Label done, whole;
+    as.mov(rK, as.ptr[rTap + offsetof(Tap, clip)]);
+    as.test(rK, rK);
+    as.jz(whole, as.T_NEAR);
+    for (int clip = 1; clip <= spec.clip && clip < m; ++clip)
+      for (const Rows rows : {Rows{clip, m}, Rows{0, m - clip}}) {
+        Xbyak::Label next;
+        as.cmp(rK, rows.begin > 0 ? clip : -clip);
+        as.jne(next, as.T_NEAR);
+        k_loop(rows);
+        as.jmp(done, as.T_NEAR);
+        as.L(next);
+      }
+    as.L(whole);
+    k_loop({0, m});
+    as.L(done);
+  }
+
+  void k_loop(Rows rows) { mixed ? mixed_k_loop(rows) : plain_k_loop(rows); }
+
+  void plain_k_loop(Rows rows) {
     const GroupForm plain{w, constant(), budget.b_held, a_group_bytes(), std::nullopt};
+    if (spec.k_fixed) {
+      for (int g = 0; g < spec.k_fixed; ++g) group(rows, plain, g, g % budget.split, std::nullopt);
+      if (spec.k_tail) group(rows, plain, spec.k_fixed, 0, spec.k_tail);
+      return;
+    }
     as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
     as.shr(rK, std::countr_zero(static_cast<unsigned>(unroll)));
     as.loop_if_any(rK, [&] {
-      for (int u = 0; u < unroll; ++u) group(plain, u, u % budget.split, std::nullopt);
+      for (int u = 0; u < unroll; ++u) group(rows, plain, u, u % budget.split, std::nullopt);
       advance(unroll);
     });
     as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
     as.and_(rK, unroll - 1);
     as.loop_if_any(rK, [&] {
-      group(plain, 0, 0, std::nullopt);
+      group(rows, plain, 0, 0, std::nullopt);
       advance(1);
     });
-    if (spec.k_tail) group(plain, 0, 0, spec.k_tail);
+    if (spec.k_tail) group(rows, plain, 0, 0, spec.k_tail);
   }
 
   // The groups that the panel lists, kind by kind; rA[0] is at the beginning of K. The constants
   // share registers and are loaded anew.
-  void mixed_k_loop() {
+  void mixed_k_loop(Rows rows) {
     constexpr uint32_t kOrders[] = {0x03010200, 0x02010300};  // A's bytes 0 2 1 3, and 0 3 1 2
     as.mov(rTmp, rA[0]);
     as.mov(rList, rB);
@@ -258,34 +300,34 @@ class GemmEmitter {
     const auto constant_role = pool.take();
     GroupForm form{w, w.reg(constant_role.index()), 0, 0, std::nullopt};
     load(form.constant, as.constant({w.shape.constant}));
-    listed_groups(form);
+    listed_groups(rows, form);
     {
       const auto order_role = pool.take();
       form.order = w.reg(order_role.index());
       for (uint32_t order : kOrders) {
         load(*form.order, as.constant({order}));
-        listed_groups(form);
+        listed_groups(rows, form);
       }
     }
     const GroupForm exact{*exact_words, form.constant, 0, 0, std::nullopt};
     load(exact.constant, as.constant({exact_words->shape.constant}));
-    listed_groups(exact);
+    listed_groups(rows, exact);
     if (!spec.k_tail) return;
     as.mov(rA[0], arg(offsetof(GemmArgs, k_groups)));
     as.lea(rA[0], as.ptr[rTmp + rA[0] * kKr]);
     set_bases();
-    group(exact, 0, 0, spec.k_tail);
+    group(rows, exact, 0, 0, spec.k_tail);
   }
 
   // rList is at their count, then at that of the next kind.
-  void listed_groups(const GroupForm& form) {
+  void listed_groups(Rows rows, const GroupForm& form) {
     Xbyak::Label even;
     const auto groups = [&](int count) {
       for (int u = 0; u < count; ++u) {
         as.movsxd(rA[0], as.dword[rList + 4 * u]);
         as.add(rA[0], rTmp);
         set_bases();
-        group(form, u, 0, std::nullopt);
+        group(rows, form, u, 0, std::nullopt);
       }
       as.add(rList, 4 * count);
       as.add(rB, count * b_group_bytes(form.w));
@@ -305,7 +347,8 @@ class GemmEmitter {
   }
 
   // One K group, u groups ahead of the pointers; `tail`: only that many bytes of A exist.
-  void group(const GroupForm& form, int u, int set, std::optional<int> tail) {
+  void group(Rows rows, const GroupForm& form, int u, int set, std::optional<int> tail) {
+    if (spec.group_in) return diagonal_group(rows, u, set);
     const DotShape& of = form.w.shape;
     std::vector<RegisterPool::Role> scope;
     const auto take = [&] { return w.reg(scope.emplace_back(pool.take()).index()); };
@@ -313,35 +356,132 @@ class GemmEmitter {
     for (int i = 0; i < of.a_words; ++i) a.push_back(take());
     for (int i = 0; i < of.temporaries; ++i) t.push_back(take());
     // The words of B that find room are loaded once, the last ones of each vector first.
-    const int from_memory = of.b_words - form.b_held;
-    for (int i = 0; i < form.b_held * nv; ++i) b_regs.push_back(take());
-    const auto b_at = [&](int j, int word) {
-      return as.ptr[rB + u * b_group_bytes(form.w) + (j * of.b_loads + word) * w.bytes()];
-    };
+    const auto held = [&](int j) { return j < budget.b_columns ? of.b_words : form.b_held; };
+    std::vector<int> first_held;               // into b_regs, per vector
     const int made = of.b_words - of.b_loads;  // in registers, from those that are loaded
     for (int j = 0; j < nv; ++j) {
-      for (int h = 0; h < form.b_held - made; ++h)
-        load(b_regs[j * form.b_held + h], b_at(j, from_memory + h));
-      if (made) form.w.prepare_b(&b_regs[j * form.b_held]);
+      first_held.push_back(static_cast<int>(b_regs.size()));
+      for (int h = 0; h < held(j); ++h) b_regs.push_back(take());
+      Xmm* regs = b_regs.data() + first_held.back();
+      for (int h = 0; h < held(j) - made; ++h)
+        load(regs[h], b_at(of, u, j, of.b_words - held(j) + h));
+      if (made) form.w.prepare_b(regs);
     }
 
-    for (int i = 0; i < m; ++i) {
+    for (int i = rows.begin; i < rows.end; ++i) {
       load_a(form, a, i, u, tail);
       for (int j = 0; j < nv; ++j) {
-        const Address memory[2] = {b_at(j, 0), b_at(j, 1)};
+        const Address memory[2] = {b_at(of, u, j, 0), b_at(of, u, j, 1)};
+        const int from_memory = of.b_words - held(j);
         const Operand* b[2];
         for (int word = 0; word < of.b_words; ++word)
-          b[word] = word < from_memory ? static_cast<const Operand*>(&memory[word])
-                                       : &b_regs[j * form.b_held + word - from_memory];
+          b[word] = word < from_memory
+                        ? static_cast<const Operand*>(&memory[word])
+                        : &b_regs[static_cast<size_t>(first_held[j] + word - from_memory)];
         form.w.dot(acc(i, j, set), a.data(), b, t.data(), form.constant, j == nv - 1);
       }
     }
   }
 
+  Address b_at(const DotShape& of, int u, int j, int word) const {
+    return as.ptr[rB + (u * nv * of.b_loads + j * of.b_loads + word) * w.bytes()];
+  }
+
+  // ---- block-diagonal B: a dword of A for each lane of columns ----
+  //   group_out fills vectors   broadcasts, as dense B does, but of the vector's own group
+  //   a panel of 64 channels    one vpermd of the row's 64 bytes
+  //   otherwise                 a vector sees a window of A, 4, 8 or 16 bytes wide; a byte shuffle
+  //                             hands every lane the next four bytes of its group
+  // On Zen 4 a dot with vpermd takes 1.33 cycles, one with broadcast window and shuffle 2, with a
+  // broadcast dword 1.
+
+  bool broadcasts() const { return spec.group_out % w.lanes() == 0; }
+  bool permutes() const {
+    return w.lanes() == 16 && spec.n == 64 && spec.group_in == spec.group_out &&
+           spec.group_in % kKr == 0;
+  }
+  int window() const { return w.lanes() / spec.group_out * spec.group_in; }
+
+  // The shuffles of each K group; in registers as far as there is room.
+  void list_selectors() {
+    if (broadcasts() || permutes()) return;
+    const int wanted = (spec.group_in + kKr - 1) / kKr;
+    const int room = vector_registers_ - m * nv * budget.split - dot.a_words - dot.temporaries -
+                     dot.b_words - (dot.constant != 0) - spec.a_shift;
+    for (int s = 0; s < wanted && s < room; ++s)
+      selector_regs.push_back(roles.emplace_back(pool.take()).index());
+  }
+
+  Address selector(int group) {
+    std::vector<uint32_t> lanes;
+    for (int l = 0; l < 16; ++l) {
+      const int first = l % w.lanes() / spec.group_out * spec.group_in + group * kKr;
+      uint32_t bytes = 0;
+      for (int b = 0; b < kKr; ++b)
+        bytes |= (group * kKr + b < spec.group_in ? static_cast<uint32_t>(first + b) : 0x80u)
+                 << (8 * b);
+      lanes.push_back(bytes);
+    }
+    return as.constant(lanes);
+  }
+
+  void load_selectors() {
+    for (size_t s = 0; s < selector_regs.size(); ++s)
+      load(w.reg(selector_regs[s]), selector(static_cast<int>(s)));
+  }
+
+  void diagonal_group(Rows rows, int u, int set) {
+    std::vector<RegisterPool::Role> scope;
+    const auto take = [&] { return w.reg(scope.emplace_back(pool.take()).index()); };
+    std::vector<Xmm> a, t, b;
+    for (int i = 0; i < dot.a_words; ++i) a.push_back(take());
+    for (int i = 0; i < dot.temporaries; ++i) t.push_back(take());
+    for (int i = 0; i < dot.b_words; ++i) b.push_back(take());
+    std::optional<Xmm> index;
+    if (permutes()) index = take();
+    const int made = dot.b_words - dot.b_loads;
+    const Operand* operands_b[2] = {&b[0], &b.back()};
+    for (int j = 0; j < nv; ++j) {
+      for (int h = 0; h < dot.b_loads; ++h) load(b[static_cast<size_t>(h)], b_at(dot, u, j, h));
+      if (made) w.prepare_b(b.data());
+      if (index) load(*index, permutation(j, u));
+      for (int i = rows.begin; i < rows.end; ++i) {
+        load_diagonal(a[0], i, j, u, index);
+        if (spec.a_shift) as.vpaddb(a[0], a[0], shift());
+        w.prepare_a(a.data(), constant());
+        w.dot(acc(i, j, set), a.data(), operands_b, t.data(), constant(), true);
+      }
+    }
+  }
+
+  // The dwords of row i that vector j's columns multiply in K group u.
+  void load_diagonal(const Xmm& a, int i, int j, int u, const std::optional<Xmm>& index) {
+    if (broadcasts()) {
+      as.vpbroadcastd(a, a_at(i, j * w.lanes() / spec.group_out * spec.group_in + u * kKr));
+    } else if (index) {
+      as.vpermd(Xbyak::Zmm(a.getIdx()), Xbyak::Zmm(index->getIdx()), a_at(i, 0));
+    } else {
+      w.broadcast_bytes(a, a_at(i, j * window()), window());
+      const auto s = static_cast<size_t>(u);
+      if (s < selector_regs.size())
+        as.vpshufb(a, a, w.reg(selector_regs[s]));
+      else
+        as.vpshufb(a, a, selector(u));
+    }
+  }
+
+  Address permutation(int j, int u) {
+    std::vector<uint32_t> dwords;
+    for (int l = 0; l < 16; ++l)
+      dwords.push_back(
+          static_cast<uint32_t>(((j * 16 + l) / spec.group_out * spec.group_in + u * kKr) / kKr));
+    return as.constant(dwords);
+  }
+
   void load_a(const GroupForm& form, const std::vector<Xmm>& a, int i, int u,
               std::optional<int> tail) {
     if (tail) {
-      load_tail_bytes(a_at(i, 0), *tail);
+      load_tail_bytes(a_at(i, u * a_group_bytes()), *tail);
       w.broadcast_gpr(a[0], rTmp.cvt32());
     } else {
       for (int word = 0; word < form.w.shape.a_loads; ++word)
@@ -444,12 +584,13 @@ class GemmEmitter {
   std::unique_ptr<Words> words, exact_words;
   Words& w;
   const DotShape& dot = w.shape;
+  const int vector_registers_;
   RegisterPool pool;
   const Budget budget;
   RowOperands operands;
   const int unroll = m * nv >= kManyDots ? 2 : kMaxUnroll;
   std::vector<RegisterPool::Role> roles;  // held for the whole function
-  std::vector<int> acc_regs, constant_reg, shift_reg;
+  std::vector<int> acc_regs, constant_reg, shift_reg, selector_regs;
 };
 
 }  // namespace
@@ -462,7 +603,7 @@ TileOps gemm_tile_ops(const KernelRow& row, int m, int nv) {
   TileOps ops;
   ops.multiplies = dots * dot.multiplies;
   ops.adds = dots * dot.adds + m * 2 * (dot.a_words - dot.a_loads) + nv * 3 * made;
-  ops.loads = a_loads + b_loads + dots * (dot.b_words - b.b_held);
+  ops.loads = a_loads + b_loads + dots * (dot.b_words - b.b_held) - (m - 1) * b.b_columns;
   ops.instructions = ops.multiplies + ops.adds + a_loads + b_loads;
   ops.chain_cycles = static_cast<double>(dot.latency) / b.split;
   return ops;

@@ -52,8 +52,10 @@ constexpr KernelRow kTable[] = {
     gemm_amx("gemm_s8s8s32_16x64x64_amx", 16, 64, kRowSignedA),
     gemm_amx("gemm_s8s8s32_64x16x64_amx", 64, 16, kRowSignedA),
     gemm("gemm_u8s8s32_6x64x4_avx512vnni", Isa::kAvx512Vnni, 6, 64, kInPlace, kByteB),
+    gemm("gemm_u8s8s32_7x64x4_avx512vnni", Isa::kAvx512Vnni, 7, 64, kInPlace, kByteB),
     gemm("gemm_u8s8s32_8x48x4_avx512vnni", Isa::kAvx512Vnni, 8, 48, kInPlace, kByteB),
     gemm("gemm_u8s8s32_12x32x4_avx512vnni", Isa::kAvx512Vnni, 12, 32, kInPlace, kByteB),
+    gemm("gemm_u8s8s32_14x32x4_avx512vnni", Isa::kAvx512Vnni, 14, 32, kInPlace, kByteB),
     gemm("gemm_u8s8s32_16x16x4_avx512vnni", Isa::kAvx512Vnni, 16, 16, kInPlace, kByteB),
     // Half as many columns to a vector: for panels of few columns. Where 512-bit words are cracked
     // they cost half, and elsewhere no more; they never slow the core's clock down.

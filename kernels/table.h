@@ -18,8 +18,9 @@ namespace oct {
 
 struct KernelRow;
 
-inline constexpr int kMaxMr = 64;  // most rows of any tile
-inline constexpr int kMaxNr = 64;  // most columns of any tile
+inline constexpr int kMaxMr = 64;        // most rows of any tile
+inline constexpr int kMaxVectorMr = 16;  // and of those in vector registers
+inline constexpr int kMaxNr = 64;        // most columns of any tile
 inline constexpr int kMaxRowTerms = 2;
 inline constexpr int kKr = 4;  // packed B is made of groups of four K on every ISA
 
@@ -55,6 +56,12 @@ struct GemmSpec {
   bool a_shift = false;   // kBytes only: GemmArgs::a_shift is added to every byte of A
   int row_terms = 0;      // products of a row's and a column's number added to sums: 0, 1 or 2
   bool taps = false;      // K is a list of taps (convolution) instead of one run of groups
+  // Vector kernels only.
+  int k_fixed = 0;  // the whole steps of a run, if few enough to be unrolled; 0: GemmArgs::k_groups
+  int clip = 0;     // taps may leave out up to so many rows at either end of a tile
+  // Block-diagonal B: a column sees only the group_in bytes of A that belong to its group of
+  // group_out columns (powers of two; both 0: all of A). A run is one group's bytes.
+  int group_in = 0, group_out = 0;
   EpilogueSpec epilogue;
 
   // Whether numbers of rows are read.
@@ -65,9 +72,11 @@ struct GemmSpec {
 
 // One tap: where its part of a row of A and its K groups in the panel begin, in bytes from
 // GemmArgs::a (plus the row) and GemmArgs::b. Every tap has the same number of K groups and the
-// same tail.
+// same tail. It contributes to rows [0, m) of a tile less the first `clip` (positive) or the last
+// -clip (negative) ones, |clip| <= GemmSpec::clip; A is not read for those.
 struct Tap {
   int64_t a_offset, b_offset;
+  int64_t clip = 0;
 };
 
 // The tensor of a post-operation in one call: the row that belongs to c, and on to the next.
@@ -84,10 +93,11 @@ struct GemmArgs {
   void* c;        // first row, first column of the panel
   int64_t c_stride_bytes;
   // Per column, padded to whole vectors.
-  const int32_t* init;      // where accumulators start: bias less corrections
-  const float* mult;        // unused for s32
-  const float* bias;        // only with bias_f32
-  const int32_t* row_init;  // per row, AForm::kPairs16 only: added to the accumulators
+  const int32_t* init;            // where accumulators start: bias less corrections
+  int64_t init_stride_bytes = 0;  // with GemmSpec::clip: from one row's init to the next
+  const float* mult;              // unused for s32
+  const float* bias;              // only with bias_f32
+  const int32_t* row_init;        // per row, AForm::kPairs16 only: added to the accumulators
   // With row_terms: sums += row_factor[t][row] * col_factor[t][column], the first t of both.
   const int32_t* row_factor[kMaxRowTerms];
   const int32_t* col_factor[kMaxRowTerms];

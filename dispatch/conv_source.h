@@ -1,0 +1,85 @@
+// Where GEMM kernels read the pixels of one output row:
+//
+//   in place                                       the image: pixels at a constant stride
+//   packed (AForm::kPairs16)                       a buffer: the input rows that the output row
+//                                                  sees, as s16 pairs
+//   folded (channels do not fill K groups)         a buffer: all rows under the filter, column of
+//                                                  pixels by column
+//   folded and packed                              a buffer: for every output all bytes under the
+//                                                  filter, as s16 pairs
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dispatch/conv_plan.h"
+#include "kernels/index_range.h"
+
+namespace oct {
+
+struct ConvTensor {
+  uint8_t* data;
+  int64_t batch, stride[3];  // bytes
+};
+
+// One output coordinate of the depth or height axis.
+struct ConvPoint {
+  const AxisPhase* phase;
+  int64_t q;    // within the phase
+  AxisRun run;  // the taps it sees
+};
+
+// The input of one output row.
+struct ConvInput {
+  const uint8_t* row;  // the pixel that taps' offsets count from
+  std::array<int64_t, 3> size, stride;
+  ConvPoint d, h;
+  const AxisPhase* w;
+};
+
+// Outputs of a phase, for an input of `in`, that see the tap inside the image.
+IndexRange outputs_that_see(const AxisPhase& phase, const AxisTap& tap, int64_t in);
+
+// Output pixels of a row whose input fits a source's buffer; at least 1 where it fits at all.
+int64_t source_pixels(const ConvShape& shape, bool folded, bool packed);
+
+class ConvSource {
+ public:
+  explicit ConvSource(const oct_qconv& plan) : plan_(plan) {}
+
+  // Makes ready outputs q, at most source_pixels of them, of the row; packed, for the panels that
+  // begin at input channel `channel`.
+  void prepare(const ConvInput& input, IndexRange q, int64_t channel);
+
+  // Where output q begins, and from there tap (i, j, k) of depth, height and width; with folding
+  // there is but one tap.
+  const uint8_t* pixel(int64_t q) const { return base_ + q * pixel_step_; }
+  int64_t pixel_step() const { return pixel_step_; }
+  int64_t tap_offset(int i, int j, int k) const;
+  // Per output from q on, what kernels with packed A add; null otherwise.
+  const int32_t* row_init(int64_t q) const {
+    return plan_.packed_a ? row_init_ + (q - q_.begin) : nullptr;
+  }
+
+  // Room for as many terms, where row_init() is not in use.
+  int32_t* spare_terms() { return row_init_; }
+
+ private:
+  void fold();
+  void interleave(const uint8_t** rows, int64_t pixels, uint8_t* to) const;
+  void pack_rows(int64_t channel);
+  void sum_terms(IndexRange pixels, int64_t rows, int32_t* terms);
+  void pack_folded();
+
+  const oct_qconv& plan_;
+  ConvInput in_{};
+  IndexRange q_{};
+  const uint8_t* base_ = nullptr;
+  int64_t pixel_step_ = 0;   // from an output to the next
+  int64_t pixel_bytes_ = 0;  // from an input pixel to the next
+  int64_t row_bytes_ = 0;    // packed: from an input row to the next
+  int32_t row_init_[kMaxSourcePixels];
+  alignas(64) uint8_t buffer_[kSourceBytes];
+};
+
+}  // namespace oct

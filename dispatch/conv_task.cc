@@ -1,0 +1,304 @@
+#include "dispatch/conv_task.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/pack.h"
+
+namespace oct {
+namespace {
+
+// The taps of one kernel call, and their places in the filter for the corrections.
+struct TapList {
+  Tap taps[kMaxTaps];
+  int32_t index[kMaxTaps];
+  int count = 0;
+  bool clipped = false;   // some tap leaves out some pixel
+  int64_t tap_bytes = 0;  // of the panels that the taps' b_offset were computed for
+};
+
+class ConvTask {
+ public:
+  ConvTask(const ConvJob& job, IndexRange units, IndexRange panels)
+      : job_(job), plan_(job.plan), units_(units), panels_(panels), source_(job.plan) {
+    g_.epilogue = &plan_.params;
+    g_.k_groups = k_steps(*plan_.row, plan_.tap_k).whole;
+    g_.a_shift = plan_.a_shift * 0x01010101u;
+    std::copy_n(job.a.stride, 3, input_.stride.begin());
+    input_.size = job.in;
+  }
+
+  // As many panels at a time as half of L2 holds: each is then read from there for every row.
+  void run() {
+    const int64_t panel_bytes = plan_.panels[0].tap_bytes * plan_.tap_count;
+    const int64_t chunk =
+        std::max<int64_t>(1, static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / panel_bytes);
+    for (int64_t first = panels_.begin; first < panels_.end; first += chunk) {
+      chunk_ = {first, std::min(first + chunk, panels_.end)};
+      for (int64_t u = units_.begin; u < units_.end; ++u)
+        run_row(u / job_.segments, part(job_.out[2], job_.segments, u % job_.segments));
+    }
+  }
+
+ private:
+  ConvPoint point_at(size_t axis, int64_t o) const {
+    const ConvAxis& a = plan_.shape.axes[axis];
+    const auto phases = static_cast<int64_t>(a.phases.size());
+    const AxisPhase& phase = a.phases[static_cast<size_t>(o % phases)];
+    const int64_t q = o / phases;
+    return {&phase, q, AxisRuns(phase, job_.in[axis], phase.outputs(job_.out[axis])).at(q)};
+  }
+
+  // All outputs [columns.begin, columns.end) of one output row.
+  void run_row(int64_t row, IndexRange columns) {
+    const int64_t oh = row % job_.out[1], od = row / job_.out[1] % job_.out[0];
+    const int64_t b = row / (job_.out[1] * job_.out[0]);
+    const ConvPoint d = input_.d = point_at(0, od), h = input_.h = point_at(1, oh);
+    input_.row = job_.a.data + b * job_.a.batch + d.q * d.phase->in_step * job_.a.stride[0] +
+                 h.q * h.phase->in_step * job_.a.stride[1];
+    c_row_ = job_.c.data + b * job_.c.batch + od * job_.c.stride[0] + oh * job_.c.stride[1];
+    for (size_t i = 0; i < x_row_.size(); ++i)
+      if (const ConvTensor& x = job_.x[i]; x.data)
+        x_row_[i] = x.data + b * x.batch + od * x.stride[0] + oh * x.stride[1];
+    for (const AxisPhase& w : plan_.shape.axes[2].phases) {
+      const int64_t step = w.out_step, outputs = w.outputs(job_.out[2]);
+      const int64_t q = std::max<int64_t>(0, (columns.begin - w.out_start + step - 1) / step);
+      const int64_t end = std::min(outputs, w.outputs(columns.end));
+      input_.w = &w;
+      if (q < end) run_columns({q, end});
+    }
+  }
+
+  // Outputs q of the row: panels that can share lists of taps together.
+  void run_columns(IndexRange q) {
+    g_.c_stride_bytes = input_.w->out_step * job_.c.stride[2];
+    const bool by_channel = plan_.packed_a && !plan_.folded;
+    for (int64_t i = chunk_.begin; i < chunk_.end;) {
+      const ConvPanel& first = plan_.panels[static_cast<size_t>(i)];
+      if (i == chunk_.begin || by_channel) source_.prepare(input_, q, first.a_channel);
+      bunch_.begin = i;
+      for (; i < chunk_.end; ++i) {
+        const ConvPanel& p = plan_.panels[static_cast<size_t>(i)];
+        if (p.row != first.row || (by_channel && p.a_channel != first.a_channel)) break;
+      }
+      bunch_.end = i;
+      g_.a_stride_bytes = source_.pixel_step();
+      first.row->isa == Isa::kAmx ? run_uniform(q, *first.row) : run_tiles(q, *first.row);
+    }
+  }
+
+  // ---- which taps a tile sees ----
+
+  // Tiles that see all taps go together; others have lists of their own.
+  void run_tiles(IndexRange q, const KernelRow& row) {
+    const RowSplit split = split_rows(q.end - q.begin, row);
+    const IndexRange inside = sees_all();
+    int64_t at = q.begin;
+    const auto tiles = [&](int64_t count, int height) {
+      while (count > 0) {
+        int64_t together = at >= inside.begin ? (inside.end - at) / height : 0;
+        together = std::clamp<int64_t>(together, 1, count);
+        run_tile(at, together, height, row);
+        at += together * height;
+        count -= together;
+      }
+    };
+    tiles(split.tall, split.height);
+    tiles(split.rest, split.rest_height);
+  }
+
+  // Outputs of the phase that see every tap of its width.
+  IndexRange sees_all() const {
+    const auto& taps = input_.w->taps;
+    if (plan_.folded || taps.empty()) return {0, job_.out[2]};
+    return {outputs_that_see(*input_.w, taps.front(), job_.in[2]).begin,
+            outputs_that_see(*input_.w, taps.back(), job_.in[2]).end};
+  }
+
+  // `count` tiles, of which there is only one if it does not see all taps.
+  void run_tile(int64_t at, int64_t count, int height, const KernelRow& row) {
+    const IndexRange q{at, at + count * height};
+    if (!list_taps(q)) return run_uniform(q, row);
+    call_panels(at, count, height);
+  }
+
+  // Runs of outputs that see the same taps.
+  void run_uniform(IndexRange q, const KernelRow& row) {
+    while (q.begin < q.end) {
+      int64_t end = q.end;
+      if (!plan_.folded) {
+        const AxisPhase& w = *input_.w;
+        end = std::min(end, AxisRuns(w, job_.in[2], w.outputs(job_.out[2])).at(q.begin).end);
+      }
+      list_taps({q.begin, end});
+      const RowSplit split = split_rows(end - q.begin, row);
+      call_panels(q.begin, split.tall, split.height);
+      if (split.rest)
+        call_panels(q.begin + split.tall * split.height, split.rest, split.rest_height);
+      q.begin = end;
+    }
+  }
+
+  // Lists the taps that outputs q see. False if a tap would leave out pixels at both ends, or more
+  // than kernels were made for.
+  bool list_taps(IndexRange q) {
+    taps_.count = 0;
+    taps_.clipped = false;
+    taps_.tap_bytes = 0;
+    if (plan_.folded) {
+      add_tap(0, 0, 0, 0, 0);
+      return true;
+    }
+    const auto& widths = input_.w->taps;
+    int seen_count = 0;
+    for (size_t k = 0; k < widths.size(); ++k) {
+      const IndexRange seen = outputs_that_see(*input_.w, widths[k], job_.in[2]);
+      const int64_t left = std::max<int64_t>(0, seen.begin - q.begin);
+      const int64_t right = std::max<int64_t>(0, q.end - seen.end);
+      if (left + right >= q.end - q.begin) continue;
+      if ((left && right) || left + right > plan_.clip) return false;
+      taps_.clipped |= left + right > 0;
+      seen_[seen_count++] = {static_cast<int16_t>(k), static_cast<int16_t>(left - right)};
+    }
+    const ConvPoint &d = input_.d, &h = input_.h;
+    for (int i = d.run.first; i < d.run.last; ++i)
+      for (int j = h.run.first; j < h.run.last; ++j) {
+        const int64_t row =
+            d.phase->taps[static_cast<size_t>(i)].index * plan_.shape.axes[1].kernel +
+            h.phase->taps[static_cast<size_t>(j)].index;
+        for (int s = 0; s < seen_count; ++s) {
+          const auto [k, clip] = seen_[s];
+          add_tap(i, j, k, row * plan_.shape.axes[2].kernel + widths[static_cast<size_t>(k)].index,
+                  clip);
+        }
+      }
+    return true;
+  }
+
+  void add_tap(int i, int j, int k, int64_t index, int64_t clip) {
+    taps_.taps[taps_.count] = {source_.tap_offset(i, j, k), 0, clip};
+    taps_.index[taps_.count++] = static_cast<int32_t>(index);
+  }
+
+  // ---- calls ----
+
+  // `tiles` tiles of `height` outputs from q on, against the panels at hand. Weights with zero
+  // points need the sum of what each output sees: for some outputs at a time.
+  void call_panels(int64_t q, int64_t tiles, int height) {
+    const int64_t most = plan_.row_sum_factor.empty() ? tiles : kMaxSourcePixels / height;
+    for (int64_t t = 0; t < tiles; t += most)
+      call_tiles(q + t * height, std::min(most, tiles - t), height);
+  }
+
+  void call_tiles(int64_t q, int64_t tiles, int height) {
+    const AxisPhase& w = *input_.w;
+    const int64_t column = w.out_start + q * w.out_step;
+    const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.c_type));
+    const bool in_place = !plan_.packed_a && !plan_.folded;
+    const uint8_t* const a = source_.pixel(q);
+    g_.taps = taps_.taps;
+    g_.taps_end = taps_.taps + taps_.count;
+    g_.row_init = source_.row_init(q);
+    g_.tiles = tiles;
+    int64_t summed_channel = -1;
+    for (int64_t i = bunch_.begin; i < bunch_.end; ++i) {
+      const ConvPanel& panel = plan_.panels[static_cast<size_t>(i)];
+      if (taps_.tap_bytes != panel.tap_bytes) point_taps(panel.tap_bytes);
+      g_.a = in_place ? a + panel.a_channel : a;
+      if (!plan_.row_sum_factor.empty()) {
+        if (panel.a_channel != summed_channel) sum_rows(tiles * height);
+        summed_channel = panel.a_channel;
+        g_.col_factor[0] = plan_.row_sum_factor.data() + panel.column;
+      }
+      g_.b = plan_.packed_b.data() + panel.b_offset;
+      g_.c = c_row_ + column * job_.c.stride[2] + panel.channel * size;
+      set_start(panel, height);
+      g_.mult = plan_.mult.data() + panel.column;
+      g_.bias = plan_.bias_f32.data() + panel.column;
+      set_tensors(panel.channel, column, w.out_step);
+      calls_.call(*panel.code, height, g_);
+    }
+  }
+
+  // The sums of the listed taps of `count` outputs from g_.a on.
+  void sum_rows(int64_t count) {
+    const bool is_signed = plan_.row->flags & kRowSignedA;
+    const ARows rows{static_cast<const uint8_t*>(g_.a),
+                     g_.a_stride_bytes,
+                     g_.taps,
+                     g_.taps_end,
+                     plan_.real_tap_k(),
+                     plan_.a_shift,
+                     is_signed};
+    sum_a_rows(rows, count, source_.spare_terms());
+    g_.row_factor[0] = source_.spare_terms();
+  }
+
+  void point_taps(int64_t tap_bytes) {
+    taps_.tap_bytes = tap_bytes;
+    for (int t = 0; t < taps_.count; ++t) taps_.taps[t].b_offset = taps_.index[t] * tap_bytes;
+  }
+
+  void set_tensors(int64_t channel, int64_t column, int64_t step) {
+    if (!plan_.has_tensors) return;
+    for (size_t i = 0; i < x_row_.size(); ++i) {
+      const int64_t stride = job_.x[i].stride[2];
+      const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.epilogue.post[i].type));
+      if (x_row_[i]) g_.post[i] = {x_row_[i] + column * stride + channel * size, step * stride};
+    }
+  }
+
+  // Where a panel's accumulators start for the listed taps: row by row of a tile, if they differ.
+  void set_start(const ConvPanel& panel, int height) {
+    g_.init_stride_bytes = 0;
+    g_.init = plan_.init.data() + panel.column;
+    if (plan_.tap_term.empty() || (taps_.count == plan_.tap_count && !taps_.clipped)) return;
+    g_.init = start_[0];
+    const auto term = [&](int t) {
+      return plan_.tap_term.data() + static_cast<size_t>(taps_.index[t]) * plan_.columns +
+             panel.column;
+    };
+    std::memcpy(start_[0], plan_.bias.data() + panel.column,
+                static_cast<size_t>(panel.n) * sizeof start_[0][0]);
+    for (int t = 0; t < taps_.count; ++t) add<-1>(start_[0], term(t), panel.n);
+    if (!taps_.clipped) return;
+    g_.init_stride_bytes = sizeof start_[0];
+    for (int i = 1; i < height; ++i) std::memcpy(start_[i], start_[0], sizeof start_[0]);
+    for (int t = 0; t < taps_.count; ++t) {
+      const auto clip = static_cast<int>(taps_.taps[t].clip);
+      for (int i = 0; i < clip; ++i) add<1>(start_[i], term(t), panel.n);
+      for (int i = height + clip; i < height; ++i) add<1>(start_[i], term(t), panel.n);
+    }
+  }
+
+  template <int kSign>
+  static void add(int32_t* sums, const int32_t* terms, int n) {
+    for (int i = 0; i < n; ++i)
+      sums[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) +
+                                     kSign * static_cast<uint32_t>(terms[i]));
+  }
+
+  const ConvJob& job_;
+  const oct_qconv& plan_;
+  const IndexRange units_, panels_;
+  IndexRange chunk_{}, bunch_{};
+  uint8_t* c_row_ = nullptr;
+  std::array<const uint8_t*, kMaxPostOps> x_row_{};
+  ConvInput input_{};
+  ConvSource source_;
+  GemmArgs g_{};
+  GemmCalls calls_;
+  TapList taps_;
+  struct SeenTap {
+    int16_t k, clip;
+  } seen_[kMaxTaps];
+  alignas(64) int32_t start_[kMaxVectorMr][kMaxNr] = {};
+};
+
+}  // namespace
+
+void run_conv_task(const ConvJob& job, IndexRange units, IndexRange panels) {
+  ConvTask(job, units, panels).run();
+}
+
+}  // namespace oct

@@ -1,0 +1,31 @@
+// One thread's share of a convolution: output rows times panels of output channels.
+//
+// A tile of output pixels is the rows of one kernel call. At the sides of the image some taps see
+// only a part of a tile; those list how many pixels they leave out (Tap::clip), so that tiles stay
+// tall and padding costs nothing. Taps above and below the image are not listed at all.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "dispatch/conv_plan.h"
+#include "dispatch/conv_source.h"
+
+namespace oct {
+
+// One run: sizes per axis (depth, height, width) after simplification.
+struct ConvJob {
+  const oct_qconv& plan;
+  int64_t batch;
+  std::array<int64_t, 3> in, out;
+  ConvTensor a, c;
+  std::array<ConvTensor, kMaxPostOps> x;  // of post-operations; null data where they have none
+  int64_t rows;                           // batch * out depth * out height
+  int64_t segments;                       // an output row is cut into so many
+  int64_t row_tasks, panel_tasks;
+};
+
+// Units are segments of output rows.
+void run_conv_task(const ConvJob& job, IndexRange units, IndexRange panels);
+
+}  // namespace oct
