@@ -146,8 +146,8 @@ class ConvBuilder {
     if (row.isa != Isa::kAmx) {
       const int64_t steps = k_steps(row, plan_.tap_k).whole;
       if (steps <= kMostFixedSteps) spec.k_fixed = static_cast<int>(steps);
-      spec.clip = plan_.clip;
     }
+    spec.clip = plan_.clip;
     if (plan_.diagonal) {
       spec.k_fixed = static_cast<int>((plan_.tap_k + kKr - 1) / kKr);
       spec.k_tail = 0;

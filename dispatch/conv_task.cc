@@ -83,7 +83,7 @@ class ConvTask {
       }
       bunch_.end = i;
       g_.a_stride_bytes = source_.pixel_step();
-      first.row->isa == Isa::kAmx ? run_uniform(q, *first.row) : run_tiles(q, *first.row);
+      run_tiles(q, *first.row);
     }
   }
 
@@ -253,21 +253,25 @@ class ConvTask {
     g_.init_stride_bytes = 0;
     g_.init = plan_.init.data() + panel.column;
     if (plan_.tap_term.empty() || (taps_.count == plan_.tap_count && !taps_.clipped)) return;
-    g_.init = start_[0];
+    // Rows that take up whole vectors.
+    const auto width =
+        static_cast<size_t>((panel.n + panel.row->lanes - 1) / panel.row->lanes * panel.row->lanes);
+    const auto row = [&](int i) { return start_ + static_cast<size_t>(i) * width; };
+    g_.init = start_;
     const auto term = [&](int t) {
       return plan_.tap_term.data() + static_cast<size_t>(taps_.index[t]) * plan_.columns +
              panel.column;
     };
-    std::memcpy(start_[0], plan_.bias.data() + panel.column,
-                static_cast<size_t>(panel.n) * sizeof start_[0][0]);
-    for (int t = 0; t < taps_.count; ++t) add<-1>(start_[0], term(t), panel.n);
+    std::memcpy(start_, plan_.bias.data() + panel.column,
+                static_cast<size_t>(panel.n) * sizeof start_[0]);
+    for (int t = 0; t < taps_.count; ++t) add<-1>(start_, term(t), panel.n);
     if (!taps_.clipped) return;
-    g_.init_stride_bytes = sizeof start_[0];
-    for (int i = 1; i < height; ++i) std::memcpy(start_[i], start_[0], sizeof start_[0]);
+    g_.init_stride_bytes = static_cast<int64_t>(width * sizeof start_[0]);
+    for (int i = 1; i < height; ++i) std::memcpy(row(i), start_, width * sizeof start_[0]);
     for (int t = 0; t < taps_.count; ++t) {
       const auto clip = static_cast<int>(taps_.taps[t].clip);
-      for (int i = 0; i < clip; ++i) add<1>(start_[i], term(t), panel.n);
-      for (int i = height + clip; i < height; ++i) add<1>(start_[i], term(t), panel.n);
+      for (int i = 0; i < clip; ++i) add<1>(row(i), term(t), panel.n);
+      for (int i = height + clip; i < height; ++i) add<1>(row(i), term(t), panel.n);
     }
   }
 
@@ -292,7 +296,7 @@ class ConvTask {
   struct SeenTap {
     int16_t k, clip;
   } seen_[kMaxTaps];
-  alignas(64) int32_t start_[kMaxVectorMr][kMaxNr] = {};
+  alignas(64) int32_t start_[kMaxSums] = {};
 };
 
 }  // namespace

@@ -70,6 +70,9 @@ double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64
   return static_cast<double>(groups) * group + epilogue_cycles(p, row, m, n) + kTileCycles;
 }
 
+// Of AMX, that so many rows take.
+int64_t tile_rows(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+
 double rate_of(const CorePorts& p, int64_t bytes, int64_t l1_size, double l1_bytes) {
   return bytes <= l1_size ? l1_bytes : bytes <= p.l2_size / 2 ? p.l2_bytes : p.l3_bytes;
 }
@@ -112,7 +115,10 @@ CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
 RowSplit split_rows(int64_t rows, const KernelRow& row) {
   const int64_t tiles = (rows + row.mr - 1) / row.mr;
   if (row.isa == Isa::kAmx) {
-    const int height = static_cast<int>(std::min<int64_t>(rows, row.mr));
+    // One height, if that takes no more tiles: it needs but one configuration.
+    if (rows % tiles == 0 && tiles * tile_rows(rows / tiles) == tile_rows(rows))
+      return {tiles, 0, static_cast<int>(rows / tiles), 0};
+    const int height = row.mr;
     const int left = static_cast<int>(rows % height);
     return {rows / height, left != 0, height, left};
   }

@@ -8,8 +8,9 @@
 // row of four tiles of C has three for B, a single column three for A, used in turn.
 //
 // A is read in place, k_step bytes of every row. What is left of K is copied to 64-byte rows of the
-// scratch: nothing beyond A is read, and what B has there is zero. Missing rows are left out by the
-// tile configuration, so one entry point serves sixteen row counts; missing columns are zero in B.
+// scratch: nothing beyond A is read, and what B has there is zero. So are the rows of A of a tap
+// that leaves some out, which are zeros there. Missing rows are left out by the tile configuration,
+// so one entry point serves sixteen row counts; missing columns are zero in B.
 //
 // Sums start as the column's init, which is loaded with a row stride of zero. They leave through
 // the scratch: stored as tiles, and read again as rows of vectors for the common epilogue. That is
@@ -32,6 +33,7 @@
 #include "kernels/gemm_amx.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <vector>
@@ -115,9 +117,9 @@ class AmxEmitter {
   static constexpr int kReturnAddress = 8;
 
   // What is kept on the stack: the current tile's first row of A, tiles to go, where the sums in
-  // the scratch end, and where the second, third and fourth tile of rows of A begin.
-  // Row numbers are counted in bytes from the first row of all, by the function `row`.
-  enum Local { kTile, kTiles, kSumsEnd, kRows16, kRows32, kRows48, kRowNumber, kLocals };
+  // the scratch end, steps of a clipped tap to go, and where the second, third and fourth tile of
+  // rows of A begin. Row numbers are counted in bytes from the first row of all, by `row`.
+  enum Local { kTile, kTiles, kSumsEnd, kSteps, kRows16, kRows32, kRows48, kRowNumber, kLocals };
   Address local(Local l) const { return as.qword[as.rsp + 8 * l]; }
   Address rows_of(int i) const { return local(static_cast<Local>(kRows16 + i - 1)); }
   Address arg(size_t offset) const { return as.qword[rArgs + offset]; }
@@ -151,18 +153,29 @@ class AmxEmitter {
     }
     if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
       w.announce_partial(bytes);
-    if (spec.k_tail) {
-      as.mov(rTmp, (uint64_t{1} << spec.k_tail) - 1);
-      as.kmovq(as.k3, rTmp);
-    }
+    set_mask(kTailMask, spec.k_tail);
+    if (spec.clip) set_mask(kStepMask, spec.k_step);
+  }
+
+  void set_mask(const Xbyak::Opmask& mask, int bytes) {
+    if (bytes == 0) return;
+    as.mov(rTmp, ~uint64_t{0} >> (kTileRowBytes - bytes));
+    as.kmovq(mask, rTmp);
   }
 
   void load_sums() {
     as.mov(rTmp, arg(offsetof(GemmArgs, init)));
-    as.xor_(rOther.cvt32(), rOther.cvt32());
-    for (int i = 0; i < map.rows; ++i)
+    if (spec.clip)
+      as.mov(rOther, arg(offsetof(GemmArgs, init_stride_bytes)));
+    else
+      as.xor_(rOther.cvt32(), rOther.cvt32());
+    for (int i = 0; i < map.rows; ++i) {
       for (int j = 0; j < map.columns; ++j)
         as.tileloadd(Tmm(map.c(i, j)), as.ptr[rTmp + rOther + j * kTileRowBytes]);
+      if (!spec.clip || i == map.rows - 1) continue;
+      as.imul(rK, rOther, kTileRows);
+      as.add(rTmp, rK);
+    }
   }
 
   void store_sums() {
@@ -190,7 +203,18 @@ class AmxEmitter {
     as.mov(rB, arg(offsetof(GemmArgs, b)));
     as.add(rA, as.ptr[rTap + offsetof(Tap, a_offset)]);
     as.add(rB, as.ptr[rTap + offsetof(Tap, b_offset)]);
+    Xbyak::Label clipped, done_tap;
+    if (spec.clip) {
+      as.cmp(as.qword[rTap + offsetof(Tap, clip)], 0);
+      as.jne(clipped);
+    }
     k_loop();
+    if (spec.clip) {
+      as.jmp(done_tap);
+      as.L(clipped);
+      clipped_k_loop();
+      as.L(done_tap);
+    }
     as.add(rTap, sizeof(Tap));
     as.cmp(rTap, arg(offsetof(GemmArgs, taps_end)));
     as.jb(next);
@@ -201,21 +225,41 @@ class AmxEmitter {
     as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
     as.loop_if_any(rK, [&] {
       step(false);
-      as.add(rA, spec.k_step);
-      as.add(rB, spec.k_step / kKr * sum_row_bytes());
+      advance();
     });
     if (spec.k_tail) {
-      copy_tail();
+      copy_rows(kTailMask, false);
       step(true);
     }
   }
 
+  // All of A by way of the scratch.
+  void clipped_k_loop() {
+    as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
+    as.loop_if_any(rK, [&] {
+      as.mov(local(kSteps), rK);
+      copy_rows(kStepMask, true);
+      step(true);
+      advance();
+      as.mov(rK, local(kSteps));
+    });
+    if (spec.k_tail) {
+      copy_rows(kTailMask, true);
+      step(true);
+    }
+  }
+
+  void advance() {
+    as.add(rA, spec.k_step);
+    as.add(rB, spec.k_step / kKr * sum_row_bytes());
+  }
+
   // The products of a step, with rows of the previous tile's epilogue spread among them.
-  void step(bool tail) {
+  void step(bool copied) {
     const int products = map.rows * map.columns;
     int done = 0;
     for (int i = 0; i < map.rows; ++i) {
-      load_a(i, tail);
+      load_a(i, copied);
       for (int j = 0; j < map.columns; ++j) {
         if (i == 0) as.tileloadd(Tmm(map.b(j)), as.ptr[rB + rBStride + j * kTileRowBytes]);
         product(Tmm(map.c(i, j)), Tmm(map.a(i)), Tmm(map.b(j)));
@@ -225,11 +269,11 @@ class AmxEmitter {
     }
   }
 
-  void load_a(int i, bool tail) {
-    if (tail) {
+  void load_a(int i, bool copied) {
+    if (copied) {
       as.mov(rTmp, arg(offsetof(GemmArgs, scratch)));
       as.mov(rOther.cvt32(), kTileRowBytes);
-      as.tileloadd(Tmm(map.a(i)), as.ptr[rTmp + rOther + (kTailOffset + i * kTileBytes)]);
+      as.tileloadd(Tmm(map.a(i)), as.ptr[rTmp + rOther + (kCopyOffset + i * kTileBytes)]);
       return;
     }
     if (i > 0) {
@@ -244,18 +288,46 @@ class AmxEmitter {
     signed_a ? as.tdpbssd(c, a, b) : as.tdpbusd(c, a, b);
   }
 
-  // The tail of every row of A, at rA, to the scratch; zeros behind it.
-  void copy_tail() {
+  // The bytes in `mask` of every row of A, at rA, to the scratch, zeros behind them; zeros alone
+  // for the rows that the tap leaves out.
+  void copy_rows(const Xbyak::Opmask& mask, bool clipped) {
     const Xbyak::Zmm bytes(kCopyRegister);
     as.mov(rTmp, rA);
     as.mov(rOther, arg(offsetof(GemmArgs, scratch)));
-    as.mov(rK, arg(offsetof(GemmArgs, m)));
+    if (clipped) {
+      as.vpxord(bytes, bytes, bytes);
+      for (int i = 0; i < map.rows * kTileRows; ++i)
+        as.vmovdqa64(as.ptr[rOther + (kCopyOffset + i * kTileRowBytes)], bytes);
+      skip_first_rows();
+    } else {
+      as.mov(rK, arg(offsetof(GemmArgs, m)));
+    }
     as.loop(rK, [&] {
-      as.vmovdqu8(bytes | as.k3 | as.T_z, as.ptr[rTmp]);
-      as.vmovdqa64(as.ptr[rOther + kTailOffset], bytes);
+      as.vmovdqu8(bytes | mask | as.T_z, as.ptr[rTmp]);
+      as.vmovdqa64(as.ptr[rOther + kCopyOffset], bytes);
       as.add(rTmp, rAStride);
       as.add(rOther, kTileRowBytes);
     });
+  }
+
+  // rTmp and rOther move on to the first row that the tap sees; rK = how many it sees, at least
+  // one.
+  void skip_first_rows() {
+    Xbyak::Label last_rows, done;
+    as.mov(rK, as.ptr[rTap + offsetof(Tap, clip)]);
+    as.test(rK, rK);
+    as.js(last_rows);
+    as.imul(rK, rAStride);
+    as.add(rTmp, rK);
+    as.mov(rK, as.ptr[rTap + offsetof(Tap, clip)]);
+    as.shl(rK, std::countr_zero(unsigned{kTileRowBytes}));
+    as.add(rOther, rK);
+    as.mov(rK, arg(offsetof(GemmArgs, m)));
+    as.sub(rK, as.ptr[rTap + offsetof(Tap, clip)]);
+    as.jmp(done);
+    as.L(last_rows);
+    as.add(rK, arg(offsetof(GemmArgs, m)));
+    as.L(done);
   }
 
   void finish_row_if_any() {
@@ -300,7 +372,7 @@ class AmxEmitter {
     operands.next_row();
   }
 
-  static constexpr int kTailOffset = kMaxSumTiles * kTileBytes;  // in the scratch
+  static constexpr int kCopyOffset = kMaxSumTiles * kTileBytes;  // in the scratch
   static constexpr int kCopyRegister = 31;
 
   // ---- general registers, one role each; rTmp and rOther are lost everywhere ----
@@ -311,6 +383,8 @@ class AmxEmitter {
   static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |
                                         1u << Operand::R12 | 1u << Operand::R13 |
                                         1u << Operand::R14 | 1u << Operand::R15;
+
+  const Xbyak::Opmask kTailMask{3}, kStepMask{4};
 
   Assembler& as;
   const GemmSpec& spec;

@@ -9,7 +9,7 @@ namespace oct {
 // Row counts that share an entry point: the tile configuration tells them apart.
 inline constexpr int kAmxEntryRows = kTileRows;
 
-// GemmArgs::scratch: the sums of a tile of C, and the tail of its rows of A.
+// GemmArgs::scratch: the sums of a tile of C, and bytes of its rows of A that had to be copied.
 inline constexpr int kMaxSumTiles = 4;
 inline constexpr int kGemmScratchBytes = 2 * kMaxSumTiles * kTileBytes;
 

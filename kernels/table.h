@@ -21,6 +21,7 @@ struct KernelRow;
 inline constexpr int kMaxMr = 64;        // most rows of any tile
 inline constexpr int kMaxVectorMr = 16;  // and of those in vector registers
 inline constexpr int kMaxNr = 64;        // most columns of any tile
+inline constexpr int kMaxSums = 1024;    // most sums of any tile
 inline constexpr int kMaxRowTerms = 2;
 inline constexpr int kKr = 4;  // packed B is made of groups of four K on every ISA
 
@@ -56,9 +57,9 @@ struct GemmSpec {
   bool a_shift = false;   // kBytes only: GemmArgs::a_shift is added to every byte of A
   int row_terms = 0;      // products of a row's and a column's number added to sums: 0, 1 or 2
   bool taps = false;      // K is a list of taps (convolution) instead of one run of groups
+  int clip = 0;           // taps may leave out up to so many rows at either end of a tile
   // Vector kernels only.
   int k_fixed = 0;  // the whole steps of a run, if few enough to be unrolled; 0: GemmArgs::k_groups
-  int clip = 0;     // taps may leave out up to so many rows at either end of a tile
   // Block-diagonal B: a column sees only the group_in bytes of A that belong to its group of
   // group_out columns (powers of two; both 0: all of A). A run is one group's bytes.
   int group_in = 0, group_out = 0;

@@ -51,6 +51,7 @@ TEST(KernelTable, FieldsAreWithinBounds) {
   for (const KernelRow& row : kernel_table()) {
     EXPECT_TRUE(row.mr >= 1 && row.mr <= kMaxMr) << row.name;
     EXPECT_TRUE(row.nr >= 1 && row.nr <= kMaxNr) << row.name;
+    EXPECT_TRUE(row.op != std::string("gemm") || row.mr * row.nr <= kMaxSums) << row.name;
     EXPECT_EQ(row.kr, !multiplies(row) ? 1 : row.isa == Isa::kAmx ? 64 : kKr) << row.name;
     EXPECT_TRUE(row.entry_rows >= 1 && row.mr % row.entry_rows == 0) << row.name;
     EXPECT_TRUE(row.lanes == vector_lanes(row.isa) || row.lanes == 8) << row.name;
