@@ -304,8 +304,8 @@ oct_status choose(oct_qconv& plan, const Work& work, const int8_t* w) {
     return forced ? OCT_OK : s;
   }
   const double times = plan.diagonal ? kDiagonalDot : static_cast<double>(plan.shape.groups);
-  const double cycles = times * layout_cycles(cpu_facts(), plan.layout(), work.m, work.k) /
-                        static_cast<double>(work.m);
+  const double cycles =
+      times * layout_cycles(cpu_facts(), plan.layout(), work.size()) / static_cast<double>(work.m);
   if (plan.row && plan.cycles_per_pixel <= cycles) return OCT_OK;
   plan.row = plan.layout().main;
   plan.cycles_per_pixel = cycles;
@@ -385,7 +385,8 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
         [&] { return weight_pairs_safe(filters); },
         [&] { return mixed_exact_share(filters, kMixedColumns); },
         plan->diagonal,
-        plan->tap_count};
+        plan->tap_count,
+        kDefaultPixels};
     if (oct_status s = choose(*plan, work, w)) return s;
     if (plan->row->op == std::string_view("depthwise"))
       build_depthwise(*plan, w);

@@ -43,24 +43,25 @@ double tile_epilogue_cycles(const CorePorts& p, int m, int n) {
 
 // The last tile's epilogue runs beside the products of this one. A product takes as long for one
 // row as for sixteen.
-double amx_tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64_t k,
+double amx_tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, const WorkSize& size,
                        const Rates& rates) {
   const AmxOps ops = amx_ops(m, n);
-  const KSteps steps = k_steps(row, k);
+  const KSteps steps = k_steps(row, size.k);
   const double b_bytes = static_cast<double>(packed_b_bytes(row, steps.step, n));
   const double memory = m * steps.step / rates.a + b_bytes / rates.b;
   const double step = std::max(
       {ops.products * kProductCycles, ops.loads * kTileLoadCycles, kProductLatency, memory});
-  const double tail = steps.tail ? m * kTailRowInstructions / p.instructions : 0;
-  const double products = static_cast<double>(steps.count()) * step;
+  const auto runs = static_cast<double>(size.runs);
+  const double tail = steps.tail ? runs * m * kTailRowInstructions / p.instructions : 0;
+  const double products = runs * static_cast<double>(steps.count()) * step;
   const double epilogue = tile_epilogue_cycles(p, m, n);
   return std::max(products, epilogue) + kNotHidden * std::min(products, epilogue) + tail;
 }
 
-double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, int64_t k,
+double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, const WorkSize& size,
                    const Rates& rates) {
-  if (row.isa == Isa::kAmx) return amx_tile_cycles(p, row, m, n, k, rates);
-  const int64_t groups = (k + kKr - 1) / kKr;
+  if (row.isa == Isa::kAmx) return amx_tile_cycles(p, row, m, n, size, rates);
+  const int64_t groups = size.runs * ((size.k + kKr - 1) / kKr);
   const int nv = (n + row.lanes - 1) / row.lanes;
   const TileOps ops = gemm_tile_ops(row, m, nv);
   const double b_bytes = static_cast<double>(packed_b_bytes(row, kKr, n));
@@ -128,24 +129,27 @@ RowSplit split_rows(int64_t rows, const KernelRow& row) {
   return {extra, tiles - extra, height + 1, height};
 }
 
-double panel_cycles(const CorePorts& p, const KernelRow& row, int64_t m, int n, int64_t k,
+double panel_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& size, int n,
                     int64_t b_bytes) {
-  const RowSplit split = split_rows(m, row);
-  const auto panel = static_cast<int64_t>(packed_b_bytes(row, k, n));
-  const auto [first, later] = panel_rates(p, row, m * k, panel, b_bytes);
-  const double tall = tile_cycles(p, row, split.height, n, k, later);
+  const RowSplit split = split_rows(size.m, row);
+  const int64_t panel = size.runs * static_cast<int64_t>(packed_b_bytes(row, size.k, n));
+  const auto [first, later] = panel_rates(p, row, size.m * size.k, panel, b_bytes);
+  const double tall = tile_cycles(p, row, split.height, n, size, later);
   double cycles = 2 * kCallCycles + static_cast<double>(split.tall) * tall +
-                  tile_cycles(p, row, split.height, n, k, first) - tall;
+                  tile_cycles(p, row, split.height, n, size, first) - tall;
   if (split.rest)
-    cycles += static_cast<double>(split.rest) * tile_cycles(p, row, split.rest_height, n, k, later);
+    cycles +=
+        static_cast<double>(split.rest) * tile_cycles(p, row, split.rest_height, n, size, later);
   if (row.isa == Isa::kAmx) cycles += kTileStart + tile_epilogue_cycles(p, split.height, n);
   return cycles;
 }
 
-double entry_cycles(const KernelRow& row, int64_t m) {
+double entry_cycles(const KernelRow& row, const WorkSize& size) {
   if (row.isa != Isa::kAmx) return 0;
-  const int configurations = split_rows(m, row).rest ? 2 : 1;
-  return configurations * kTileConfigCycles + kTileReleaseCycles;
+  const bool two_heights = split_rows(size.m, row).rest != 0;
+  const double once = (kTileConfigCycles + kTileReleaseCycles) / static_cast<double>(size.times);
+  const int changes = !two_heights ? 0 : size.times == 1 ? 1 : 2;
+  return once + changes * kTileConfigCycles;
 }
 
 int64_t useful_threads(double cycles, int threads) {

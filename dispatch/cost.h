@@ -30,14 +30,20 @@ struct RowSplit {
 };
 RowSplit split_rows(int64_t rows, const KernelRow& row);
 
-// Cycles for m rows against one panel of n columns. `b_bytes` is all of B as packed: it decides
-// which cache level the panel comes from.
-double panel_cycles(const CorePorts& ports, const KernelRow& row, int64_t m, int n, int64_t k,
+// What is computed: m rows, and that `times` times over; K is `runs` runs of k (a convolution's
+// taps). Cycles are those of one time.
+struct WorkSize {
+  int64_t m, k, runs = 1, times = 1;
+};
+
+// Cycles for one panel of n columns. `b_bytes` is all of B as packed: it decides which cache level
+// the panel comes from.
+double panel_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize& size, int n,
                     int64_t b_bytes);
 
-// Cycles to enter and leave a run of m rows, whatever the panels: AMX tiles are switched on and
-// off.
-double entry_cycles(const KernelRow& row, int64_t m);
+// Cycles that do not depend on the panels: AMX tiles are configured, for each height of them, and
+// switched off after the last time.
+double entry_cycles(const KernelRow& row, const WorkSize& size);
 
 // How many of `threads` threads so many predicted cycles are worth waking; at least 1.
 int64_t useful_threads(double cycles, int threads);

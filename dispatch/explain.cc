@@ -95,13 +95,14 @@ void write_blocking(Json& j, const oct_qgemm& plan, int64_t m) {
   j.close('}');
 }
 
-// `m` rows at a time, `times` times over.
-void write_candidates(Json& j, const Selection& selection, const KernelRow* chosen, int64_t m,
-                      int64_t k, int64_t times) {
+// Predictions for all times and `groups` groups.
+void write_candidates(Json& j, const Selection& selection, const KernelRow* chosen,
+                      const WorkSize& size, int64_t groups) {
   for (const Candidate& c : selection.candidates) {
     j.open('{').key("kernel").string(c.row->name).key("predicted_cycles");
     if (c.rejected.empty())
-      j.number(layout_cycles(cpu_facts(), c.layout, m, k) * static_cast<double>(times));
+      j.number(layout_cycles(cpu_facts(), c.layout, size) *
+               static_cast<double>(size.times * groups));
     else
       j.null();
     j.key("chosen").boolean(c.row == chosen).key("rejected");
@@ -121,9 +122,9 @@ std::string explain_plan(const oct_qgemm& plan, int64_t m) {
   j.key("kernel").string(layout.main->name).key("isa").string(isa_name(layout.main->isa));
   write_blocking(j, plan, m);
   j.key("threads").integer(plan.context->threads.count());
-  j.key("predicted_cycles").number(layout_cycles(cpu_facts(), layout, m, plan.problem.k()));
+  j.key("predicted_cycles").number(layout_cycles(cpu_facts(), layout, {m, plan.problem.k()}));
   j.key("candidates").open('[');
-  write_candidates(j, plan.selection, layout.main, m, plan.problem.k(), 1);
+  write_candidates(j, plan.selection, layout.main, {m, plan.problem.k()}, 1);
   return j.close(']').close('}').take();
 }
 
@@ -149,7 +150,7 @@ std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in
   const ConvShape& shape = plan.shape;
   std::array<int64_t, 3> out{};
   for (size_t i = 0; i < 3; ++i) out[i] = shape.axes[i].output_size(in[i]);
-  const int64_t rows = out[0] * out[1], k = plan.tap_count * plan.tap_k;
+  const int64_t rows = out[0] * out[1];
   const char* lowering = plan.depthwise  ? "depthwise"
                          : plan.diagonal ? "block_diagonal"
                          : plan.folded   ? "folded"
@@ -167,8 +168,8 @@ std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in
   j.key("predicted_cycles").number(plan.cycles_per_pixel * static_cast<double>(rows * out[2]));
   j.key("candidates").open('[');
   write_depthwise_candidates(j, plan, rows * out[2]);
-  write_candidates(j, plan.selection, plan.row, out[2], k,
-                   rows * (plan.diagonal ? 1 : shape.groups));
+  write_candidates(j, plan.selection, plan.row, {out[2], plan.tap_k, plan.tap_count, rows},
+                   plan.diagonal ? 1 : shape.groups);
   return j.close(']').close('}').take();
 }
 

@@ -152,7 +152,8 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
     if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();
     plan->cycles_per_row =
-        layout_cycles(cpu_facts(), plan->layout(), kDefaultRows, plan->problem.k()) / kDefaultRows;
+        layout_cycles(cpu_facts(), plan->layout(), {kDefaultRows, plan->problem.k()}) /
+        kDefaultRows;
     *out = plan.release();
     return OCT_OK;
   });

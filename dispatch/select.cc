@@ -70,7 +70,7 @@ double tapped_tiles(const Layout& l, int64_t m) {
 
 double work_cycles(const CpuFacts& facts, const Layout& l, const Work& work) {
   const double tiles = work.taps > 1 ? kTappedTileCycles * tapped_tiles(l, work.m) : 0;
-  return layout_cycles(facts, l, work.m, work.k) + tiles;
+  return layout_cycles(facts, l, work.size()) + tiles;
 }
 
 Layout best_layout(const CpuFacts& facts, const KernelRow& main, const Work& work) {
@@ -152,15 +152,15 @@ int shift_of_a(const Layer& layer, const KernelRow& row) {
   return layer.a_type == DType::kS8 ? 128 : 0;
 }
 
-double layout_cycles(const CpuFacts& facts, const Layout& l, int64_t m, int64_t k) {
-  if (m == 0) return 0;
+double layout_cycles(const CpuFacts& facts, const Layout& l, const WorkSize& size) {
+  if (size.m == 0) return 0;
   const CorePorts ports = core_ports(facts, *l.main);
-  const int64_t b_bytes = packed_bytes(l, k);
-  double cycles = entry_cycles(*l.main, m);
+  const int64_t b_bytes = size.runs * packed_bytes(l, size.k);
+  double cycles = entry_cycles(*l.main, size);
   if (l.full)
-    cycles += static_cast<double>(l.full) * panel_cycles(ports, *l.main, m, l.main->nr, k, b_bytes);
+    cycles += static_cast<double>(l.full) * panel_cycles(ports, *l.main, size, l.main->nr, b_bytes);
   for (int i = 0; i < l.tails; ++i)
-    cycles += panel_cycles(ports, *l.tail[i].row, m, l.tail[i].n, k, b_bytes);
+    cycles += panel_cycles(ports, *l.tail[i].row, size, l.tail[i].n, b_bytes);
   return cycles;
 }
 

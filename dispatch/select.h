@@ -50,6 +50,9 @@ struct Work {
   std::function<double()> exact_share;  // mixed_exact_share for panels of kMixedColumns
   bool diagonal = false;                // B is block-diagonal
   int64_t taps = 1;                     // that K is a list of
+  int64_t times = 1;                    // that the rows are computed
+
+  WorkSize size() const { return {m, k / taps, taps, times}; }
 };
 
 inline constexpr int kMixedColumns = 16;
@@ -63,8 +66,8 @@ int64_t max_packed_rows(int64_t k);
 // What is added to every value of A so that it becomes the unsigned byte that `row` multiplies.
 int shift_of_a(const Layer& layer, const KernelRow& row);
 
-// Cycles of one core for m rows with this layout.
-double layout_cycles(const CpuFacts& facts, const Layout& layout, int64_t m, int64_t k);
+// Cycles of one core with this layout.
+double layout_cycles(const CpuFacts& facts, const Layout& layout, const WorkSize& size);
 
 // OCT_UNSUPPORTED, with the reason, when the forced kernel (or every kernel) is rejected.
 oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableIsas& isas,
