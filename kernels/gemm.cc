@@ -8,8 +8,8 @@ namespace {
 // Everything that shapes the code: the row and the spec, each field once.
 std::string cache_key(const KernelRow& row, const GemmSpec& s) {
   std::string key = row.name;
-  for (int field : {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_shift}, s.row_terms,
-                    int{s.taps}, s.k_fixed, s.clip, s.group_in, s.group_out})
+  for (int field : {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_once}, int{s.a_shift},
+                    s.row_terms, int{s.taps}, s.k_fixed, s.clip, s.group_in, s.group_out})
     key += ' ' + std::to_string(field);
   return key + s.epilogue.key();
 }
@@ -26,7 +26,9 @@ void set_k(const KernelRow& row, int64_t k, int64_t runs, GemmSpec* spec) {
   const KSteps s = k_steps(row, k);
   spec->k_step = s.step;
   spec->k_tail = s.tail;
-  if (row.isa == Isa::kAmx) spec->rows_per_step = amx_rows_per_step(row, runs * s.count());
+  if (row.isa != Isa::kAmx) return;
+  spec->rows_per_step = amx_rows_per_step(row, runs * s.count());
+  spec->a_once = runs == 1;
 }
 
 GemmCode gemm_code(CodeCache& cache, const KernelRow& row, const GemmSpec& spec) {

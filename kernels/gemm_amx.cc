@@ -20,8 +20,8 @@
 //     tile i + 1                                | load C | step rows, step rows, ... | store C |
 //
 // The panel of B is read by every tile and belongs in L1. A streams past it from L2: its loads
-// carry the T1 hint, so as not to displace B (K = 1024: 32 KiB each, of 48). Taps see A several
-// times, and load it plainly. No machine with AMX was at hand to measure this.
+// carry the T1 hint, so as not to displace B (K = 1024: 32 KiB each, of 48). Several taps see A
+// several times, and load it plainly. No machine with AMX was at hand to measure this.
 //
 // Products are issued one in 16 cycles, tile loads take 8, so a step of 2x2 is bound by its
 // products (64 cycles beside 32). The epilogue of a row of 32 columns is some 25 instructions, 10
@@ -281,7 +281,7 @@ class AmxEmitter {
       as.add(rTmp, rA);
     }
     const Address from = as.ptr[(i > 0 ? rTmp : rA) + rAStride];
-    spec.taps ? as.tileloadd(Tmm(map.a(i)), from) : as.tileloaddt1(Tmm(map.a(i)), from);
+    spec.a_once ? as.tileloaddt1(Tmm(map.a(i)), from) : as.tileloadd(Tmm(map.a(i)), from);
   }
 
   void product(const Tmm& c, const Tmm& a, const Tmm& b) {

@@ -50,14 +50,16 @@ enum RowFlags : uint32_t {
 
 // What code is generated for.
 struct GemmSpec {
-  int n = 0;              // columns of this panel, 1 .. nr
-  int k_step = kKr;       // bytes of A that one step of K takes: KSteps of kernels/pack.h
-  int k_tail = 0;         // bytes of A in the last step, if it is not whole
-  int rows_per_step = 0;  // tile kernels: rows of the last tile finished in each step of the next
-  bool a_shift = false;   // kBytes only: GemmArgs::a_shift is added to every byte of A
-  int row_terms = 0;      // products of a row's and a column's number added to sums: 0, 1 or 2
-  bool taps = false;      // K is a list of taps (convolution) instead of one run of groups
-  int clip = 0;           // taps may leave out up to so many rows at either end of a tile
+  int n = 0;             // columns of this panel, 1 .. nr
+  int k_step = kKr;      // bytes of A that one step of K takes: KSteps of kernels/pack.h
+  int k_tail = 0;        // bytes of A in the last step, if it is not whole
+  bool a_shift = false;  // kBytes only: GemmArgs::a_shift is added to every byte of A
+  int row_terms = 0;     // products of a row's and a column's number added to sums: 0, 1 or 2
+  bool taps = false;     // K is a list of taps (convolution) instead of one run of groups
+  int clip = 0;          // taps may leave out up to so many rows at either end of a tile
+  // Tile kernels only.
+  int rows_per_step = 0;  // of the last tile, that are finished in each step of the next
+  bool a_once = false;    // a panel sees every byte of A once: it need not stay in L1
   // Vector kernels only.
   int k_fixed = 0;  // the whole steps of a run, if few enough to be unrolled; 0: GemmArgs::k_groups
   // Block-diagonal B: a column sees only the group_in bytes of A that belong to its group of
