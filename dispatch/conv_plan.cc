@@ -183,13 +183,12 @@ class ConvBuilder {
       plan_.init[column] = plan_.bias[column];
       if (!layer_.w_zero_points.empty()) plan_.row_sum_factor[column] = -layer_.w_zero_points[c];
     }
-    const int64_t filter = shape_.taps() * shape_.group_in();  // weights of one output channel
-    const int64_t tap_k = plan_.real_tap_k();
+    const int64_t filter = plan_.tap_count * plan_.tap_k;  // weights of one output channel
     uint8_t* to = plan_.packed_b.data() + panel.b_offset;
     for (int64_t t = 0; t < plan_.tap_count; ++t, to += panel.tap_bytes) {
       ColumnSums sums[kMaxNr];
-      const BView tap{w_ + panel.channel * filter + t * tap_k, BLayout::kNK, filter, tap_k,
-                      panel.n};
+      const BView tap{w_ + panel.channel * filter + t * plan_.tap_k, BLayout::kNK, filter,
+                      plan_.tap_k, panel.n};
       pack_b_panel(*panel.row, tap, 0, panel.n, to, sums);
       if (!plan_.tap_term.empty()) correct(panel, t, sums);
     }
@@ -241,16 +240,18 @@ int widest_vector(const UsableIsas& isas) {
   return isas[Isa::kAvx512bw] || isas[Isa::kAvx512Vnni] ? 16 : 8;
 }
 
-// Weights as folded rows meet them: [out_channels][width][depth x height][in_channels].
+// Weights as folded rows meet them: [out_channels][width][depth x height][in_channels], filled up
+// with zeros to folded_k.
 void fold_weights(const ConvShape& s, const int8_t* w, std::vector<int8_t>* folded) {
   const int64_t rows = s.axes[0].kernel * s.axes[1].kernel, width = s.axes[2].kernel;
   const auto channels = static_cast<size_t>(s.in_channels);
-  std::vector<int8_t> to(static_cast<size_t>(s.out_channels * rows * width) * channels);
-  int8_t* at = to.data();
-  for (int64_t o = 0; o < s.out_channels; ++o)
+  std::vector<int8_t> to(static_cast<size_t>(s.out_channels * folded_k(s)));
+  for (int64_t o = 0; o < s.out_channels; ++o) {
+    int8_t* at = to.data() + o * folded_k(s);
     for (int64_t x = 0; x < width; ++x)
       for (int64_t r = 0; r < rows; ++r, at += channels)
         std::memcpy(at, w + ((o * rows + r) * width + x) * s.in_channels, channels);
+  }
   *folded = std::move(to);
 }
 
@@ -374,8 +375,8 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
       fold_weights(shape, w, &copy);
       w = copy.data();
     }
-    const int64_t tap_k = plan->real_tap_k();
-    const BView filters{w, BLayout::kNK, tap_k, tap_k, shape.out_channels * plan->tap_count};
+    const BView filters{w, BLayout::kNK, plan->tap_k, plan->tap_k,
+                        shape.out_channels * plan->tap_count};
     const Work work{
         plan->layer,
         pixels_hint(d, shape),

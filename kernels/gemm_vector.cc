@@ -79,7 +79,7 @@ struct Budget {
 Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
   const DotShape dot = dot_shape(dot_of(row));
   const int registers = vector_registers(row.isa);
-  if (row.b_form == BForm::kMixed) return {1, 0, m * nv + kMixedRegisters <= registers};
+  if (row.b_form == BForm::kMixed) return {1, 0, 0, m * nv + kMixedRegisters <= registers};
   const int fixed = dot.a_words + dot.temporaries + (dot.constant != 0) + a_shift;
   const auto used = [&](int split, int held) { return m * nv * split + held * nv + fixed; };
   Budget b;
