@@ -125,6 +125,12 @@ oct_status oct_qconv_output_size(const oct_qconv* plan, const int64_t in_size[OC
   return OCT_OK;
 }
 
+oct_status oct_qconv_scratch_bytes(const oct_qconv* plan, size_t* bytes) {
+  if (!plan || !bytes) return fail(OCT_INVALID_ARGUMENT, "%s is null", plan ? "bytes" : "plan");
+  *bytes = oct::conv_scratch_bytes(*plan);
+  return OCT_OK;
+}
+
 oct_status oct_qconv_run(const oct_qconv* plan, const oct_qconv_args* args) {
   if (!plan || !args) return fail(OCT_INVALID_ARGUMENT, "%s is null", plan ? "args" : "plan");
   if (oct_status s = check_struct("oct_qconv_args", args->struct_size, sizeof *args)) return s;

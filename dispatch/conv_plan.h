@@ -103,6 +103,9 @@ DepthwiseShape depthwise_shape(const ConvShape& shape);
 
 oct_status create_conv(const oct_context& context, const oct_qconv_desc& desc, oct_qconv** plan);
 
+// Of the caller's scratch, if it lends any.
+size_t conv_scratch_bytes(const oct_qconv& plan);
+
 // Checks `args` and runs.
 oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args);
 

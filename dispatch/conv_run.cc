@@ -13,17 +13,22 @@
 namespace oct {
 namespace {
 
-// Neither of the next two is inlined: their buffers would add up in one frame.
+constexpr size_t kScratchAlignment = 64;
 
-[[gnu::noinline]] void run_taps(const ConvJob& job, int64_t i) {
+size_t task_scratch_bytes(const oct_qconv& plan) {
+  const size_t bytes = plan.depthwise ? plan.depthwise->scratch_bytes() : conv_task_scratch_bytes();
+  return (bytes + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
+}
+
+void run_taps(const ConvJob& job, int64_t i, uint8_t* scratch) {
   run_conv_task(
       job, part(job.rows * job.segments, job.row_tasks, i % job.row_tasks),
-      part(static_cast<int64_t>(job.plan.panels.size()), job.panel_tasks, i / job.row_tasks));
+      part(static_cast<int64_t>(job.plan.panels.size()), job.panel_tasks, i / job.row_tasks),
+      scratch);
 }
 
 // Output rows go to tasks in pairs, which the kernels compute together.
-[[gnu::noinline]] void run_depthwise(const ConvJob& job, int64_t i) {
-  alignas(64) uint8_t scratch[kMaxDepthwiseScratch];
+void run_depthwise(const ConvJob& job, int64_t i, uint8_t* scratch) {
   const auto& axes = job.plan.shape.axes;
   const IndexRange pairs = part((job.out[1] + 1) / 2, job.row_tasks, i % job.row_tasks);
   const IndexRange rows{2 * pairs.begin, std::min(2 * pairs.end, job.out[1])};
@@ -45,11 +50,19 @@ namespace {
   }
 }
 
+// Not inlined, so that runs with scratch do not have it in their frame.
+[[gnu::noinline]] void run_depthwise_on_stack(const ConvJob& job, int64_t i) {
+  alignas(kScratchAlignment) uint8_t scratch[kMaxDepthwiseScratch];
+  run_depthwise(job, i, scratch);
+}
+
 void run_task(void* arg, size_t index) {
   const ConvJob& job = *static_cast<const ConvJob*>(arg);
   const ScopedFloatMode float_mode;
   const auto i = static_cast<int64_t>(index);
-  job.plan.depthwise ? run_depthwise(job, i) : run_taps(job, i);
+  uint8_t* const scratch = job.scratch ? job.scratch + index * job.task_scratch : nullptr;
+  if (!job.plan.depthwise) return run_taps(job, i, scratch);
+  scratch ? run_depthwise(job, i, scratch) : run_depthwise_on_stack(job, i);
 }
 
 // ---- one run --------------------------------------------------------------------------------
@@ -156,6 +169,33 @@ void schedule(ConvJob* j) {
   j->panel_tasks = std::min(static_cast<int64_t>(j->plan.panels.size()), t / j->row_tasks);
 }
 
+// The caller's scratch; none of the tensors may lie in it.
+oct_status check_scratch(const oct_qconv_args& args, ConvJob* job) {
+  if (!args.scratch) return OCT_OK;
+  const size_t needed = conv_scratch_bytes(job->plan);
+  if (args.scratch_bytes < needed)
+    return fail(OCT_INVALID_ARGUMENT, "scratch_bytes is %zu; the plan needs %zu",
+                args.scratch_bytes, needed);
+  const auto first = reinterpret_cast<uintptr_t>(args.scratch);
+  if (first > UINTPTR_MAX - needed)
+    return fail(OCT_INVALID_ARGUMENT, "scratch overflows the address space: %zu bytes", needed);
+  job->scratch = reinterpret_cast<uint8_t*>((first + kScratchAlignment - 1) / kScratchAlignment *
+                                            kScratchAlignment);
+  job->task_scratch = task_scratch_bytes(job->plan);
+  return OCT_OK;
+}
+
+oct_status check_outside_scratch(const char* name, const ConvJob& job, Extent tensor) {
+  if (!job.scratch) return OCT_OK;
+  const auto first = reinterpret_cast<uintptr_t>(job.scratch);
+  const uintptr_t last =
+      first + job.task_scratch * static_cast<size_t>(job.plan.context->threads.count());
+  if (tensor.last <= first || last <= tensor.first) return OCT_OK;
+  return fail(OCT_INVALID_ARGUMENT,
+              "%s [%#" PRIxPTR ", %#" PRIxPTR ") overlaps scratch [%#" PRIxPTR ", %#" PRIxPTR ")",
+              name, tensor.first, tensor.last, first, last);
+}
+
 // The tensor of post-operation i beside C.
 oct_status check_post_tensor(const char* name, const oct_tensor& t, size_t i, int64_t c_size,
                              Extent c, ConvJob* job) {
@@ -166,6 +206,7 @@ oct_status check_post_tensor(const char* name, const oct_tensor& t, size_t i, in
   if (oct_status s = check_tensor(name, t, shape.rank, job->batch, job->out,
                                   shape.out_channels * size, size, &x, &extent))
     return s;
+  if (oct_status s = check_outside_scratch(name, *job, extent)) return s;
   const bool is_c = x.data == job->c.data && size == c_size && x.batch == job->c.batch &&
                     std::equal(x.stride, x.stride + 3, job->c.stride);
   return is_c ? OCT_OK : check_overlap(name, c, extent);
@@ -192,9 +233,16 @@ oct_status check_post_tensors(const oct_qconv_args& args, int64_t c_size, Extent
 
 }  // namespace
 
+// A task for each thread, and room to align.
+size_t conv_scratch_bytes(const oct_qconv& plan) {
+  return static_cast<size_t>(plan.context->threads.count()) * task_scratch_bytes(plan) +
+         kScratchAlignment - 1;
+}
+
 oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args) {
   if (args.batch < 0) return fail(OCT_INVALID_ARGUMENT, "batch is %" PRId64, args.batch);
-  ConvJob job{plan, args.batch, full_rank(plan, args.in_size), {}, {}, {}, {}, 0, 1, 1, 1};
+  ConvJob job{plan,    args.batch, full_rank(plan, args.in_size), {}, {}, {}, {}, 0, 1, 1, 1,
+              nullptr, 0};
   if (oct_status s = output_size(plan.shape, job.in, &job.out)) return s;
   if (args.batch == 0) return OCT_OK;
   const auto size = static_cast<int64_t>(dtype_bytes(plan.layer.c_type));
@@ -208,6 +256,9 @@ oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args) {
                                   size, &job.c, &c))
     return s;
   if (oct_status s = check_overlap("A", c, a)) return s;
+  if (oct_status s = check_scratch(args, &job)) return s;
+  if (oct_status s = check_outside_scratch("A", job, a)) return s;
+  if (oct_status s = check_outside_scratch("C", job, c)) return s;
   if (oct_status s = check_post_tensors(args, size, c, &job)) return s;
   const ScopedFloatMode float_mode;
   join_rows(&job);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "kernels/pack.h"
 
@@ -299,10 +300,23 @@ class ConvTask {
   alignas(64) int32_t start_[kMaxSums] = {};
 };
 
+// Not inlined, so that runs with scratch do not have it in their frame.
+[[gnu::noinline]] void run_on_stack(const ConvJob& job, IndexRange units, IndexRange panels) {
+  ConvTask(job, units, panels).run();
+}
+
 }  // namespace
 
-void run_conv_task(const ConvJob& job, IndexRange units, IndexRange panels) {
-  ConvTask(job, units, panels).run();
+size_t conv_task_scratch_bytes() {
+  static_assert(alignof(ConvTask) <= 64 && sizeof(ConvTask) % 64 == 0);
+  return sizeof(ConvTask);
+}
+
+void run_conv_task(const ConvJob& job, IndexRange units, IndexRange panels, void* scratch) {
+  if (!scratch) return run_on_stack(job, units, panels);
+  ConvTask* const task = new (scratch) ConvTask(job, units, panels);
+  task->run();
+  task->~ConvTask();
 }
 
 }  // namespace oct

@@ -23,9 +23,14 @@ struct ConvJob {
   int64_t rows;                           // batch * out depth * out height
   int64_t segments;                       // an output row is cut into so many
   int64_t row_tasks, panel_tasks;
+  uint8_t* scratch;     // the caller's, for all tasks; null: on the stack
+  size_t task_scratch;  // bytes of it for each task
 };
 
-// Units are segments of output rows.
-void run_conv_task(const ConvJob& job, IndexRange units, IndexRange panels);
+// What a task needs for its lists and buffers, aligned to cache lines.
+size_t conv_task_scratch_bytes();
+
+// Units are segments of output rows. `scratch` may be null: the stack.
+void run_conv_task(const ConvJob& job, IndexRange units, IndexRange panels, void* scratch);
 
 }  // namespace oct

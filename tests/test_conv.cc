@@ -82,7 +82,7 @@ TEST(Conv, DepthwiseProblemsMatchTheReference) {
                by_effort(60, 300, 3000));
 }
 
-TEST(Conv, StridedTensorsAndThreadsGiveTheSameBits) {
+TEST(Conv, StridesThreadsAndScratchGiveTheSameBits) {
   for (int i = 0; i < by_effort(30, 120, 1000); ++i) {
     Rng rng("strided conv", static_cast<uint64_t>(i));
     const ConvCase c = draw_conv(rng);
@@ -103,6 +103,13 @@ TEST(Conv, StridedTensorsAndThreadsGiveTheSameBits) {
     args.a.data = a.data();
     args.a.stride_bytes[c.desc.rank - 1] = a_pixel;
     args.c.stride_bytes[c.desc.rank - 1] = c_pixel;
+    size_t scratch_bytes = 0;
+    ASSERT_EQ(oct_qconv_scratch_bytes(plan, &scratch_bytes), OCT_OK);
+    const GuardBuffer scratch("scratch", scratch_bytes);
+    if (rng.one_in(2)) {
+      args.scratch = scratch.place(rng.one_in(2) ? Flush::kLeft : Flush::kRight, scratch_bytes);
+      args.scratch_bytes = scratch_bytes;
+    }
     ASSERT_EQ(oct_qconv_run(plan, &args), OCT_OK) << oct_last_error() << c.text();
     const size_t row = static_cast<size_t>(c.desc.out_channels * size);
     for (size_t p = 0; p < static_cast<size_t>(c_pixels); ++p) {
@@ -224,6 +231,18 @@ TEST(Conv, BadArgumentsLeaveTheOutputAlone) {
       {"row stride", [](oct_qconv_args& r) { r.c.stride_bytes[0] = 23; }, "stride 23"},
       {"overlap", [](oct_qconv_args& r) { r.c.data = r.a.data; }, "overlaps A"},
       {"overflow", [](oct_qconv_args& r) { r.batch = INT64_MAX; }, "overflows"},
+      {"small scratch",
+       [](oct_qconv_args& r) {
+         r.scratch = r.c.data;
+         r.scratch_bytes = 1000;
+       },
+       "scratch_bytes is 1000; the plan needs"},
+      {"overlapping scratch",
+       [](oct_qconv_args& r) {
+         r.scratch = r.a.data;
+         r.scratch_bytes = 1 << 20;
+       },
+       "A ["},
   };
   for (const auto& bad : cases) {
     oct_qconv_args args = OCT_QCONV_ARGS_INIT;

@@ -31,8 +31,17 @@ class ManySizes {
     for (int i = 0; i < c_.desc.rank; ++i) c_.in[i] = rng_.between(1, max_in());
     if (oct_qconv_output_size(plan, c_.in, c_.out) != OCT_OK) return OCT_OK;
     const PostTensors post{};
-    const oct_qconv_args args = dense_args(c_, post, out_.data());
+    oct_qconv_args args = dense_args(c_, post, out_.data());
+    args.scratch = scratch_.data();
+    args.scratch_bytes = scratch_.size();
     return oct_qconv_run(plan, &args);
+  }
+
+  // From now on runs are lent scratch.
+  void lend_scratch(const oct_qconv* plan) {
+    size_t bytes = 0;
+    EXPECT_EQ(oct_qconv_scratch_bytes(plan, &bytes), OCT_OK);
+    scratch_.resize(bytes);
   }
 
   std::string text() const { return c_.text(); }
@@ -57,7 +66,7 @@ class ManySizes {
 
   Rng rng_;
   ConvCase c_;
-  std::vector<uint8_t> out_;
+  std::vector<uint8_t> out_, scratch_;
 };
 
 TEST_F(Memory, ConvolutionsOfManySizesLeaveMemoryAsItIs) {
@@ -108,6 +117,22 @@ TEST_F(Memory, AConvolutionUsesAtMost96KiBOfStack) {
       const size_t used = stack_used([&] { status = sizes.run(plan); });
       EXPECT_EQ(status, OCT_OK) << oct_last_error() << sizes.text();
       EXPECT_LE(used, idle + (96u << 10)) << sizes.text();
+    }
+  }
+}
+
+TEST_F(Memory, AConvolutionWithScratchUsesAtMost16KiBOfStack) {
+  const size_t idle = stack_used([] {});
+  for (oct_isa cap : distinct_caps()) {
+    const Context context(cap);
+    for (int i = 0; i < by_effort(20, 60, 300); ++i) {
+      ManySizes sizes(static_cast<uint64_t>(i));
+      const ConvPlan plan(context, sizes.desc());
+      sizes.lend_scratch(plan);
+      oct_status status = OCT_OK;
+      const size_t used = stack_used([&] { status = sizes.run(plan); });
+      EXPECT_EQ(status, OCT_OK) << sizes.text();
+      EXPECT_LE(used, idle + (16u << 10)) << sizes.text();
     }
   }
 }

@@ -439,11 +439,13 @@ typedef struct oct_qconv_args {
   oct_tensor a, c;              /* A [batch, in.., in_channels], C [batch, out.., out_channels] */
   oct_tensor add;               /* X, shaped as C; only with add_type */
   const oct_tensor *post;       /* as in oct_qgemm_args */
+  void *scratch;                /* NULL: buffers are on the stack */
+  size_t scratch_bytes;         /* at least what oct_qconv_scratch_bytes says, if scratch is set */
 } oct_qconv_args;
 
 #define OCT_QCONV_ARGS_INIT                                                                   \
   {sizeof(oct_qconv_args), 1, {0, 0, 0}, {NULL, 0, {0, 0, 0}}, {NULL, 0, {0, 0, 0}},          \
-   {NULL, 0, {0, 0, 0}}, NULL}
+   {NULL, 0, {0, 0, 0}}, NULL, NULL, 0}
 
 /* The output size for an input size. OCT_INVALID_ARGUMENT if it would be empty or overflow. */
 OCT_API oct_status oct_qconv_output_size(const oct_qconv *plan,
@@ -451,8 +453,15 @@ OCT_API oct_status oct_qconv_output_size(const oct_qconv *plan,
                                          int64_t out_size[OCT_MAX_SPATIAL]);
 
 /* Runs a plan; as oct_qgemm_run. C must not overlap A; X may be C itself (same pointer and
- * strides), as other tensors of post-operations may. Scratch is at most 96 KiB of stack in each thread, whatever the sizes. */
+ * strides), as other tensors of post-operations may. Buffers are
+ * at most 96 KiB for each thread, whatever the sizes: on its stack, or in `scratch`, which no tensor
+ * may overlap and no other run may use meanwhile. */
 OCT_API oct_status oct_qconv_run(const oct_qconv *plan, const oct_qconv_args *args);
+
+/* How many bytes of scratch a run can be lent, of any alignment: the same for every batch and input
+ * size. A run with scratch uses at most 16 KiB of stack.
+ * Errors: OCT_INVALID_ARGUMENT (null). */
+OCT_API oct_status oct_qconv_scratch_bytes(const oct_qconv *plan, size_t *bytes);
 
 /* As oct_qgemm_explain, for one image of the given size. */
 OCT_API oct_status oct_qconv_explain(const oct_qconv *plan,
