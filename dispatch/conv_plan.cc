@@ -269,10 +269,19 @@ int most_clipped(const ConvAxis& width) {
   return static_cast<int>(std::min<int64_t>(most, kMaxClip));
 }
 
+// Output pixels that kernels see one after the other: of a row, or of the whole image where rows
+// follow each other without a gap in what they need.
 int64_t pixels_hint(const oct_qconv_desc& d, const ConvShape& s) {
-  const int64_t in = d.size_hint[d.rank - 1];
-  const int64_t out = in > 0 ? s.axes[2].output_size(in) : 0;
-  return out > 0 ? out : kDefaultPixels;
+  int64_t row = 0, image = 1;
+  bool joined = true;
+  for (int i = 0; i < d.rank; ++i) {
+    const ConvAxis& axis = s.axes[static_cast<size_t>(OCT_MAX_SPATIAL - d.rank + i)];
+    row = d.size_hint[i] > 0 ? std::max<int64_t>(0, axis.output_size(d.size_hint[i])) : 0;
+    joined &= is_pointwise(axis);
+    if (__builtin_mul_overflow(image, row, &image)) image = 0;
+  }
+  if (joined && image > 0) return image;
+  return row > 0 ? row : kDefaultPixels;
 }
 
 bool is_padded(const ConvShape& s) {
@@ -387,7 +396,8 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
         [&] { return mixed_exact_share(filters, kMixedColumns); },
         plan->diagonal,
         plan->tap_count,
-        kDefaultPixels};
+        kDefaultPixels,
+        true};
     if (oct_status s = choose(*plan, work, w)) return s;
     if (plan->row->op == std::string_view("depthwise"))
       build_depthwise(*plan, w);

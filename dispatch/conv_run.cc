@@ -113,10 +113,6 @@ oct_status check_overlap(const char* what, Extent c, Extent other) {
               c.first, c.last, what, other.first, other.last);
 }
 
-bool pointwise(const ConvAxis& a) {
-  return a.kernel == 1 && a.stride == 1 && a.pad_begin == 0 && a.pad_end == 0 && !a.transposed;
-}
-
 bool continues(const ConvTensor& t, int axis, int64_t inner_count) {
   return !t.data || t.stride[axis] == inner_count * t.stride[axis + 1];
 }
@@ -132,7 +128,7 @@ void for_outputs(ConvJob* j, F f) {
 // one long row: a plain GEMM.
 void join_rows(ConvJob* j) {
   const auto& axes = j->plan.shape.axes;
-  if (!pointwise(axes[0]) || !pointwise(axes[1]) || !pointwise(axes[2])) return;
+  if (!is_pointwise(axes[0]) || !is_pointwise(axes[1]) || !is_pointwise(axes[2])) return;
   const int64_t w = j->in[2], h = j->in[1];
   bool whole = continues(j->a, 1, w);
   for_outputs(j, [&](const ConvTensor& t) { whole &= continues(t, 1, w); });

@@ -63,6 +63,10 @@ int64_t ConvAxis::output_size(int64_t in) const {
   return floor_div(in + pad_begin + pad_end - reach, stride) + 1;
 }
 
+bool is_pointwise(const ConvAxis& a) {
+  return a.kernel == 1 && a.stride == 1 && a.pad_begin == 0 && a.pad_end == 0 && !a.transposed;
+}
+
 void make_phases(ConvAxis* axis) {
   axis->phases.clear();
   const int64_t count = axis->transposed ? axis->stride : 1;

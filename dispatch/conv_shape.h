@@ -39,6 +39,9 @@ struct ConvAxis {
   int64_t output_size(int64_t in) const;
 };
 
+// Whether every output along the axis sees just the input at its own place.
+bool is_pointwise(const ConvAxis& axis);
+
 // Fills axis.phases from its other fields.
 void make_phases(ConvAxis* axis);
 

@@ -32,6 +32,13 @@ struct Rates {
   double a, b;
 };
 
+// Of B in one K group. Mixed panels reserve room for the exact form of every group, but are chosen
+// where most are short ones.
+double b_group_bytes(const KernelRow& row, int n) {
+  if (row.b_form == BForm::kMixed) return (n + row.lanes - 1) / row.lanes * row.lanes * kKr;
+  return static_cast<double>(packed_b_bytes(row, kKr, n));
+}
+
 double epilogue_cycles(const CorePorts& p, const KernelRow& row, int m, int n) {
   const int nv = (n + row.lanes - 1) / row.lanes;
   return m * (kEpiloguePerVector * nv + kEpiloguePerRow) / p.vectors;
@@ -64,7 +71,7 @@ double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, const
   const int64_t groups = size.runs * ((size.k + kKr - 1) / kKr);
   const int nv = (n + row.lanes - 1) / row.lanes;
   const TileOps ops = gemm_tile_ops(row, m, nv);
-  const double b_bytes = static_cast<double>(packed_b_bytes(row, kKr, n));
+  const double b_bytes = b_group_bytes(row, n);
   const double group = std::max(
       {ops.multiplies / p.multiplies, (ops.multiplies + ops.adds) / p.vectors, ops.loads / p.loads,
        ops.instructions / p.instructions, ops.chain_cycles, b_bytes / rates.b});

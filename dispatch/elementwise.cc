@@ -52,8 +52,8 @@ constexpr int32_t kZeros[kChunk] = {};
 // Cores move about this many bytes per cycle to or from memory: what sizes the thread count.
 constexpr double kBytesPerCycle = 8;
 
-// Outputs that take this share of the last level's cache, or more, go past it. Measured on Zen 4
-// (`octavo bench --elementwise`, 2026-11-24), where 8 of 32 MiB is where both ways are equal.
+// Outputs that take this share of the last level's cache, or more, go past it. Not swept: chosen so
+// that input and output of a pass still fit that cache beside each other when they stay in it.
 constexpr int64_t kStreamShare = 4;
 constexpr int64_t kUnknownL3 = 8 << 20;
 

@@ -51,6 +51,7 @@ struct Work {
   bool diagonal = false;                // B is block-diagonal
   int64_t taps = 1;                     // that K is a list of
   int64_t times = 1;                    // that the rows are computed
+  bool convolution = false;
 
   WorkSize size() const { return {m, k / taps, taps, times}; }
 };
