@@ -297,7 +297,7 @@ class ConvTask {
   struct SeenTap {
     int16_t k, clip;
   } seen_[kMaxTaps];
-  alignas(64) int32_t start_[kMaxSums] = {};
+  alignas(64) int32_t start_[kMaxSums];
 };
 
 // Not inlined, so that runs with scratch do not have it in their frame.

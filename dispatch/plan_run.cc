@@ -195,7 +195,7 @@ class PackedBlock {
 void sum_rows(const oct_qgemm& plan, const uint8_t* a, int64_t stride, int64_t rows,
               int32_t* sums) {
   if (plan.row_sum_factor.empty()) return;
-  constexpr Tap kOne{0, 0};
+  constexpr Tap kOne{0, 0, 0};
   const bool is_signed = plan.layout().main->flags & kRowSignedA;
   sum_a_rows({a, stride, &kOne, &kOne + 1, plan.problem.k(), plan.a_shift, is_signed}, rows, sums);
 }

@@ -79,7 +79,7 @@ struct GemmSpec {
 // -clip (negative) ones, |clip| <= GemmSpec::clip; A is not read for those.
 struct Tap {
   int64_t a_offset, b_offset;
-  int64_t clip = 0;
+  int64_t clip;
 };
 
 // The tensor of a post-operation in one call: the row that belongs to c, and on to the next.

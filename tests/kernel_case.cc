@@ -211,7 +211,7 @@ class Call {
     reference_.b_zero_points = b_zero_points_;
     spec_.row_terms = 1;
     int32_t* sums = place<int32_t>(s_.row_factor, rows_);
-    constexpr Tap kOne{0, 0};
+    constexpr Tap kOne{0, 0, 0};
     const bool is_signed = row_.flags & kRowSignedA;
     sum_a_rows({a_, a_stride_, &kOne, &kOne + 1, c_.k, shift(), is_signed}, rows_, sums);
     args_.row_factor[0] = sums;
