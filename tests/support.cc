@@ -94,7 +94,7 @@ void Rng::fill_bytes(void* dst, size_t size) {
     std::memcpy(p, &x, 8);
   }
   const uint64_t x = next();
-  std::memcpy(p, &x, size);
+  if (size > 0) std::memcpy(p, &x, size);  // dst may be null for nothing
 }
 
 ScopedEnv::ScopedEnv(const char* name, const char* value) : name_(name) {
