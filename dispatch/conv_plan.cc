@@ -255,8 +255,6 @@ void fold_weights(const ConvShape& s, const int8_t* w, std::vector<int8_t>* fold
   *folded = std::move(to);
 }
 
-int64_t ceil_div(int64_t a, int64_t b) { return a <= 0 ? 0 : (a + b - 1) / b; }
-
 // Outputs at either end of a row that a tap can miss.
 int most_clipped(const ConvAxis& width) {
   int64_t most = 0;

@@ -12,9 +12,6 @@ namespace {
 constexpr int64_t kMaxDim = std::numeric_limits<int32_t>::max();
 constexpr const char* kAxisNames[OCT_MAX_SPATIAL] = {"depth", "height", "width"};
 
-int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
-
 oct_status check_range(const char* what, int axis, int64_t value, int64_t least) {
   if (value >= least && value <= kMaxDim) return OCT_OK;
   return fail(OCT_INVALID_ARGUMENT, "%s[%d] is %" PRId64 "; it must be %" PRId64 " .. %" PRId64,

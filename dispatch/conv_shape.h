@@ -15,6 +15,10 @@
 
 namespace oct {
 
+// a / b for b > 0, rounded down and up.
+constexpr int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
+
 struct AxisTap {
   int64_t index;   // in the kernel
   int64_t offset;  // of the input from q * in_step

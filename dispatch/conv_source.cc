@@ -11,8 +11,6 @@ namespace {
 
 constexpr int64_t kAlignment = 64;  // of packed pixels
 
-int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
-
 void add_to(int32_t* sum, int32_t term) {
   *sum = static_cast<int32_t>(static_cast<uint32_t>(*sum) + static_cast<uint32_t>(term));
 }
