@@ -1,0 +1,146 @@
+// The emitter behind emit_gemm_vector: gemm_vector.cc has the tile and its K loops,
+// gemm_diagonal.cc K groups of block-diagonal B, gemm_mixed.cc those of BForm::kMixed.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "jit/words.h"
+#include "kernels/post_operands.h"
+#include "kernels/table.h"
+
+namespace oct {
+
+inline constexpr int kMaxUnroll = 4;    // K groups per iteration of the main loop
+inline constexpr int kManyDots = 12;    // in a group: two groups hide the loop's own instructions
+inline constexpr int kRowsPerBase = 4;  // rows reached from one base: 0, 1, 2 and 3 strides away
+inline constexpr int kMaxBases = (kMaxVectorMr + kRowsPerBase - 1) / kRowsPerBase;
+
+// How the register file is shared out.
+struct Budget {
+  int split = 1;      // sets of sums
+  int b_held = 0;     // B words per column vector kept in registers
+  int b_columns = 0;  // so many column vectors are kept whole although there is no room for all
+  bool fits = false;
+};
+
+class GemmEmitter {
+ public:
+  GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m);
+  void emit();
+
+ private:
+  using Address = Xbyak::Address;
+  using Operand = Xbyak::Operand;
+  using Reg64 = Xbyak::Reg64;
+  using Xmm = Xbyak::Xmm;
+
+  // How a K group is computed.
+  struct GroupForm {
+    Words& w;
+    Xmm constant;
+    int b_held;                // as in Budget
+    int a_step;                // bytes of A from a group to the next; 0 if rA[0] is set for each
+    std::optional<Xmm> order;  // the bytes of A are brought into it first
+  };
+
+  // ---- positional accessors ----
+  Xmm acc(int i, int j, int set = 0) const { return w.reg(acc_regs[(set * m + i) * nv + j]); }
+  Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
+  // The byte `offset` of row i of the current tile.
+  Address a_at(int i, int offset) const {
+    const Reg64& base = rA[i / kRowsPerBase];
+    switch (i % kRowsPerBase) {
+      case 0: return as.ptr[base + offset];
+      case 1: return as.ptr[base + rAStride + offset];
+      case 2: return as.ptr[base + rAStride * 2 + offset];
+      default: return as.ptr[base + rAStride3 + offset];
+    }
+  }
+  int bases() const { return (m + kRowsPerBase - 1) / kRowsPerBase; }
+  int b_group_bytes(const Words& of) const { return nv * of.shape.b_loads * w.bytes(); }
+  int a_group_bytes() const { return 4 * dot.a_loads; }
+
+  void load(const Xmm& v, const Address& from) { as.vmovups(v, from); }
+  Xmm constant() const { return constant_reg.empty() ? Xmm(0) : w.reg(constant_reg[0]); }
+  Xmm shift() const { return w.reg(shift_reg[0]); }
+  // Counts the tiles left; the number of the tile's first row follows with spec.counts_rows().
+  static Xbyak::RegExp rsp_tiles() { return Reg64(Operand::RSP); }
+  Address arg_qword(size_t offset) const { return as.qword[rArgs + offset]; }
+
+  // The rows of the tile that a tap contributes to.
+  struct Rows {
+    int begin, end;
+  };
+
+  // ---- steps: gemm_vector.cc ----
+  void load_args();
+  void set_bases();
+  void init_sums();
+  void init_row(int i);
+  void whole_k();
+  void tap_loop();
+  void clipped_k_loops();
+  void k_loop(Rows rows) { mixed ? mixed_k_loop(rows) : plain_k_loop(rows); }
+  void plain_k_loop(Rows rows);
+  void advance(int groups);
+  void group(Rows rows, const GroupForm& form, int u, int set, std::optional<int> tail);
+  Address b_at(const DotShape& of, int u, int j, int word) const;
+  void load_a(const GroupForm& form, const std::vector<Xmm>& a, int i, int u,
+              std::optional<int> tail);
+  void load_tail_bytes(const Address& from, int count);
+  void merge_sets();
+  void epilogue();
+  void load_row_pointer(size_t argument);
+  void add_row_terms(int i, const std::vector<Xmm>& sums);
+
+  // ---- gemm_mixed.cc ----
+  void mixed_k_loop(Rows rows);
+  void listed_groups(Rows rows, const GroupForm& form);
+
+  // ---- gemm_diagonal.cc ----
+  bool broadcasts() const { return spec.group_out % w.lanes() == 0; }
+  bool permutes() const {
+    return w.lanes() == 16 && spec.n == 64 && spec.group_in == spec.group_out &&
+           spec.group_in % kKr == 0;
+  }
+  int window() const { return w.lanes() / spec.group_out * spec.group_in; }
+  void list_selectors();
+  Address selector(int group);
+  void load_selectors();
+  void diagonal_group(Rows rows, int u, int set);
+  void load_diagonal(const Xmm& a, int i, int j, int u, const std::optional<Xmm>& index);
+  Address permutation(int j, int u);
+
+  // ---- general registers, one role each; the epilogue's follow once K is done ----
+  const Reg64 rArgs{Operand::RDI}, rTile{Operand::RSI}, rK{Operand::RCX}, rB{Operand::RDX},
+      rTmp{Operand::RAX}, rAStride{Operand::R8}, rAStride3{Operand::R9}, rOperand{Operand::R12},
+      rC{Operand::R13}, rCStride{Operand::R14}, rTap{Operand::R15};
+  const Reg64 rA[kMaxBases]{Reg64(Operand::R10), Reg64(Operand::R11), Reg64(Operand::RBX),
+                            Reg64(Operand::RBP)};
+  // Of these tiles, which are at most 12 rows high.
+  const Reg64 &rRowInit = rA[kMaxBases - 1], &rList = rA[kMaxBases - 1];
+  const Reg64 &rMult = rK, &rBias = rB, &rParams = rA[0];
+  static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |
+                                        1u << Operand::R12 | 1u << Operand::R13 |
+                                        1u << Operand::R14 | 1u << Operand::R15;
+
+  Assembler& as;
+  const GemmSpec& spec;
+  const int m, nv;
+  const bool packed_a, mixed;
+  std::unique_ptr<Words> words, exact_words;
+  Words& w;
+  const DotShape& dot = w.shape;
+  const int vector_registers_;
+  RegisterPool pool;
+  const Budget budget;
+  RowOperands operands;
+  const int unroll = m * nv >= kManyDots ? 2 : kMaxUnroll;
+  std::vector<RegisterPool::Role> roles;  // held for the whole function
+  std::vector<int> acc_regs, constant_reg, shift_reg, selector_regs;
+};
+
+}  // namespace oct
