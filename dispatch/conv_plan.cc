@@ -75,13 +75,13 @@ oct_status check_limits(const oct_qconv_desc& d, const ConvShape& shape) {
   return OCT_OK;
 }
 
-// The weights as [out_channels][taps][group_in] of s8, copied into `copy` if they are laid out
-// otherwise or u8, of which 128 is taken.
-const int8_t* channels_last(const oct_qconv_desc& d, const ConvShape& s,
+// The weights as [out_channels][taps][group_in], less `shift` (0 or 128), copied into `copy` if
+// they are laid out otherwise or shifted.
+const int8_t* channels_last(const oct_qconv_desc& d, const ConvShape& s, int shift,
                             std::vector<int8_t>* copy) {
   const int8_t* const w = static_cast<const int8_t*>(d.w);
   const bool in_order = d.w_layout == OCT_WEIGHTS_OHWI;
-  const int flip = d.w_type == OCT_U8 ? -128 : 0;
+  const int flip = -shift;
   if (in_order && !flip) return w;
   const int64_t taps = s.taps(), in = s.group_in(), out = s.group_out();
   copy->resize(static_cast<size_t>(s.out_channels * taps * in));
@@ -109,6 +109,7 @@ class ConvBuilder {
     const int shift = shift_of_a(layer_, main);
     plan_.a_shift = static_cast<uint8_t>(shift);
     plan_.shifted_zero_point = layer_.a_zero_point + shift;
+    plan_.w_shift = layer_.w_shift(main);
     plan_.params = spread(layer_.scalars);
     list_panels();
     pack();
@@ -155,7 +156,7 @@ class ConvBuilder {
       spec.group_out = static_cast<int>(shape_.group_out());
     }
     spec.a_shift = plan_.a_shift != 0 && !plan_.packed_a;
-    spec.row_terms = layer_.w_zero_points.empty() ? 0 : 1;
+    spec.row_terms = plan_.layout().row_sums;
     spec.epilogue = layer_.epilogue;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
     return plan_.codes.back().get();
@@ -167,7 +168,7 @@ class ConvBuilder {
     plan_.init.resize(plan_.columns);
     if (plan_.shifted_zero_point != 0 || plan_.packed_a)
       plan_.tap_term.resize(plan_.columns * static_cast<size_t>(plan_.tap_count));
-    if (!layer_.w_zero_points.empty()) plan_.row_sum_factor.resize(plan_.columns);
+    if (plan_.layout().row_sums) plan_.row_sum_factor.resize(plan_.columns);
     plan_.mult.resize(plan_.columns);
     plan_.bias_f32.resize(plan_.columns);
     for (const ConvPanel& panel : plan_.panels) pack_panel(panel);
@@ -181,14 +182,16 @@ class ConvBuilder {
       if (!layer_.mult.empty()) plan_.mult[column] = layer_.mult[c];
       if (!layer_.bias_f32.empty()) plan_.bias_f32[column] = layer_.bias_f32[c];
       plan_.init[column] = plan_.bias[column];
-      if (!layer_.w_zero_points.empty()) plan_.row_sum_factor[column] = -layer_.w_zero_points[c];
+      if (plan_.layout().row_sums)
+        plan_.row_sum_factor[column] = -layer_.w_zero_point(c, plan_.w_shift);
     }
     const int64_t filter = plan_.tap_count * plan_.tap_k;  // weights of one output channel
     uint8_t* to = plan_.packed_b.data() + panel.b_offset;
     for (int64_t t = 0; t < plan_.tap_count; ++t, to += panel.tap_bytes) {
       ColumnSums sums[kMaxNr];
-      const BView tap{w_ + panel.channel * filter + t * plan_.tap_k, BLayout::kNK, filter,
-                      plan_.tap_k, panel.n};
+      const BView tap{
+          w_ + panel.channel * filter + t * plan_.tap_k, BLayout::kNK, filter, plan_.tap_k, panel.n,
+          (panel.row->flags & kRowUnsignedB) != 0};
       pack_b_panel(*panel.row, tap, 0, panel.n, to, sums);
       if (!plan_.tap_term.empty()) correct(panel, t, sums);
     }
@@ -200,9 +203,11 @@ class ConvBuilder {
     int32_t* init = plan_.init.data() + panel.column;
     for (int i = 0; i < panel.n; ++i) {
       uint32_t sum = static_cast<uint32_t>(sums[i].sum);  // of weights less their zero point
-      if (!layer_.w_zero_points.empty())
+      if (plan_.layout().row_sums) {
+        const auto channel = static_cast<size_t>(panel.channel + i);
         sum -= static_cast<uint32_t>(plan_.real_tap_k()) *
-               static_cast<uint32_t>(layer_.w_zero_points[static_cast<size_t>(panel.channel + i)]);
+               static_cast<uint32_t>(layer_.w_zero_point(channel, plan_.w_shift));
+      }
       uint32_t v = static_cast<uint32_t>(plan_.shifted_zero_point) * sum;
       if (plan_.packed_a) v += static_cast<uint32_t>(sums[i].product);
       term[i] = static_cast<int32_t>(v);
@@ -242,7 +247,7 @@ int widest_vector(const UsableIsas& isas) {
 
 // Weights as folded rows meet them: [out_channels][width][depth x height][in_channels], filled up
 // with zeros to folded_k.
-void fold_weights(const ConvShape& s, const int8_t* w, std::vector<int8_t>* folded) {
+const int8_t* fold_weights(const ConvShape& s, const int8_t* w, std::vector<int8_t>* folded) {
   const int64_t rows = s.axes[0].kernel * s.axes[1].kernel, width = s.axes[2].kernel;
   const auto channels = static_cast<size_t>(s.in_channels);
   std::vector<int8_t> to(static_cast<size_t>(s.out_channels * folded_k(s)));
@@ -253,6 +258,7 @@ void fold_weights(const ConvShape& s, const int8_t* w, std::vector<int8_t>* fold
         std::memcpy(at, w + ((o * rows + r) * width + x) * s.in_channels, channels);
   }
   *folded = std::move(to);
+  return folded->data();
 }
 
 // Outputs at either end of a row that a tap can miss.
@@ -368,20 +374,21 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
     for (ConvAxis& axis : shape.axes) make_phases(&axis);
     plan->context = &context;
     plan->folded = should_fold(shape);
-    const bool affine = !plan->layer.w_zero_points.empty();
+    const int to_s8 = plan->layer.w_shift_to_s8();
+    const bool affine = plan->layer.has_zero_points(to_s8);
     plan->diagonal = !affine && should_be_diagonal(shape, widest_vector(context.isas));
-    plan->clip = plan->folded || affine ? 0 : most_clipped(shape.axes[2]);
     plan->tap_k = plan->folded ? folded_k(shape) : shape.group_in();
     plan->tap_count = plan->folded ? 1 : shape.taps();
 
     std::vector<int8_t> copy;
-    const int8_t* w = channels_last(d, shape, &copy);
-    if (plan->folded) {
+    const auto weights_less = [&](int shift) {
+      const int8_t* w = channels_last(d, shape, shift, &copy);
+      return plan->folded ? fold_weights(shape, w, &copy) : w;
+    };
+    const int8_t* w = weights_less(to_s8);
+    if (plan->folded)
       plan->interleaver.emplace(static_cast<int>(shape.axes[0].kernel * shape.axes[1].kernel),
                                 shape.in_channels);
-      fold_weights(shape, w, &copy);
-      w = copy.data();
-    }
     const BView filters{w, BLayout::kNK, plan->tap_k, plan->tap_k,
                         shape.out_channels * plan->tap_count};
     const Work work{
@@ -393,14 +400,19 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
         [&] { return weight_pairs_safe(filters); },
         [&] { return mixed_exact_share(filters, kMixedColumns); },
         plan->diagonal,
+        plan->diagonal ? "the groups' weights are block-diagonal" : nullptr,
         plan->tap_count,
         kDefaultPixels,
         true};
     if (oct_status s = choose(*plan, work, w)) return s;
-    if (plan->row->op == std::string_view("depthwise"))
+    if (plan->row->op == std::string_view("depthwise")) {
       build_depthwise(*plan, w);
-    else
+    } else {
+      const int shift = plan->layer.w_shift(*plan->row);
+      if (shift != to_s8) w = weights_less(shift);
+      if (!plan->folded && !plan->layout().row_sums) plan->clip = most_clipped(shape.axes[2]);
       ConvBuilder(*plan, w).build();
+    }
     *out = plan.release();
     return OCT_OK;
   });

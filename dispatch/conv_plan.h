@@ -76,6 +76,7 @@ struct oct_qconv {
   int64_t tap_k = 0, tap_count = 0;
   uint8_t a_shift = 0;
   int shifted_zero_point = 0;  // of A as the kernels see it
+  int w_shift = 0;             // taken from every weight
   double cycles_per_pixel = 0;
   std::vector<std::unique_ptr<oct::GemmCode>> codes;
   std::vector<oct::ConvPanel> panels;

@@ -25,6 +25,10 @@ constexpr double kTailRowInstructions = 6;  // to copy the tail of one row of A
 // and epilogue; cycles from the start of a call until products flow.
 constexpr double kTileEpiloguePerVector = 5, kNotHidden = 0.3, kTileStart = 120;
 
+// Sums of A's rows (sum_a_rows): eight vector operations and two loads for 64 bytes, and what
+// starts and ends a run; then two instructions per vector of sums (kernels/row_terms.h).
+constexpr double kRowSumBytes = 24, kRowSumStart = 15, kRowTermPerVector = 2;
+
 constexpr double kL1Bytes = 64, kTileL1Bytes = 128;  // per cycle
 
 // Bytes per cycle that operands come at: from the lowest cache level that holds them.
@@ -149,6 +153,13 @@ double panel_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& si
         static_cast<double>(split.rest) * tile_cycles(p, row, split.rest_height, n, size, later);
   if (row.isa == Isa::kAmx) cycles += kTileStart + tile_epilogue_cycles(p, split.height, n);
   return cycles;
+}
+
+double row_sum_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& size, int64_t n) {
+  const auto runs = static_cast<double>(size.runs), k = static_cast<double>(size.k);
+  const auto vectors = static_cast<double>((n + row.lanes - 1) / row.lanes);
+  const double sum = runs * (kRowSumStart + k / kRowSumBytes);
+  return static_cast<double>(size.m) * (sum + vectors * kRowTermPerVector / p.vectors);
 }
 
 double entry_cycles(const KernelRow& row, const WorkSize& size) {

@@ -41,6 +41,10 @@ struct WorkSize {
 double panel_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize& size, int n,
                     int64_t b_bytes);
 
+// Cycles to sum the rows of A and to multiply the sums by zero points of n columns of weights.
+double row_sum_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize& size,
+                      int64_t n);
+
 // Cycles that do not depend on the panels: AMX tiles are configured, for each height of them, and
 // switched off after the last time.
 double entry_cycles(const KernelRow& row, const WorkSize& size);

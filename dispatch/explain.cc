@@ -71,6 +71,7 @@ void write_problem(Json& j, const oct_qgemm& plan, int64_t m) {
   j.key("m").integer(m).key("n").integer(p.n()).key("k").integer(p.k());
   j.key("a_type").string(dtype_name(p.a_type)).key("a_zero_point").integer(p.a_zero_point);
   j.key("a_min").integer(p.a_min).key("a_max").integer(p.a_max);
+  j.key("b_type").string(p.w_unsigned ? "u8" : "s8");
   j.key("bias_type").string(dtype_name(p.bias_type)).key("c_type").string(dtype_name(p.c_type));
   j.close('}');
 }
@@ -83,7 +84,7 @@ void write_panels(Json& j, const Layout& layout) {
   j.key("panels").open('[');
   if (layout.full) write(*layout.main, layout.main->nr, layout.full);
   for (int i = 0; i < layout.tails; ++i) write(*layout.tail[i].row, layout.tail[i].n, 1);
-  j.close(']');
+  j.close(']').key("row_sums").boolean(layout.row_sums);
 }
 
 void write_blocking(Json& j, const oct_qgemm& plan, int64_t m) {

@@ -202,18 +202,15 @@ void set_bounds(const LayerDesc& d, const PostPlan& post, Layer* layer) {
   if (e.clamp_hi) s.q_hi = quantize_value(s.hi, d.c_scale, s.zero_point, layer->c_type);
 }
 
-// Zero points of weights as packed; none if all are zero.
 void fill_zero_points(const LayerDesc& d, Layer* layer) {
   const Weights& w = d.weights;
-  const int shift = w.type == OCT_U8 ? 128 : 0;
-  const auto at = [&](int64_t i) {
-    return (w.zero_points ? w.zero_points[w.zero_point_count == 1 ? 0 : i] : 0) - shift;
-  };
-  bool any = false;
-  for (int64_t i = 0; i < d.n && !any; ++i) any = at(i) != 0;
-  if (!any) return;
-  layer->w_zero_points.resize(static_cast<size_t>(d.n));
-  for (int64_t i = 0; i < d.n; ++i) layer->w_zero_points[static_cast<size_t>(i)] = at(i);
+  layer->w_unsigned = w.type == OCT_U8;
+  if (!w.zero_points) return;
+  const auto n = static_cast<size_t>(d.n);
+  if (w.zero_point_count == 1)
+    layer->w_zero_points.assign(n, w.zero_points[0]);
+  else
+    layer->w_zero_points.assign(w.zero_points, w.zero_points + n);
 }
 
 void fill_columns(const LayerDesc& d, Layer* layer) {
@@ -237,6 +234,12 @@ void fill_columns(const LayerDesc& d, Layer* layer) {
 }
 
 }  // namespace
+
+bool Layer::has_zero_points(int shift) const {
+  if (w_zero_points.empty()) return shift != 0;
+  return std::any_of(w_zero_points.begin(), w_zero_points.end(),
+                     [shift](int32_t z) { return z != shift; });
+}
 
 bool in_reals(const LayerDesc& d) {
   return !is_int8(static_cast<DType>(d.c_type)) || d.bias_type == OCT_F32 || adds(d) ||

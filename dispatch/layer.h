@@ -61,10 +61,22 @@ struct Layer {
   EpilogueScalars scalars;
   std::vector<float> mult, bias_f32;  // one per column, or empty where unused
   std::vector<int32_t> bias_s32;
-  std::vector<int32_t> w_zero_points;  // one per column, of packed weights; empty: all zero
+  bool w_unsigned = false;             // the weights are u8
+  std::vector<int32_t> w_zero_points;  // of the weights as given, one per column; empty: all zero
 
   // Values that A spans, less one.
   int a_span() const { return a_max - a_min; }
+
+  // What is taken from every weight to make it s8, and when it is packed for `row`.
+  int w_shift_to_s8() const { return w_unsigned ? 128 : 0; }
+  int w_shift(const KernelRow& row) const {
+    return row.flags & kRowUnsignedB ? 0 : w_shift_to_s8();
+  }
+  // The zero point of a column of weights less `shift`, and whether any column has one.
+  int w_zero_point(size_t column, int shift) const {
+    return (w_zero_points.empty() ? 0 : w_zero_points[column]) - shift;
+  }
+  bool has_zero_points(int shift) const;
 };
 
 // Whether the result is formed in reals before it is quantised (EpilogueSpec::in_reals).

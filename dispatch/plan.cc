@@ -20,6 +20,7 @@ class PlanBuilder {
     plan_.packed_a = main.a_form == AForm::kPairs16;
     plan_.shift = shift_of_a(p_, main);
     plan_.a_shift = static_cast<uint8_t>(plan_.shift);
+    plan_.w_shift = p_.w_shift(main);
     if (p_.dynamic) find_kernels(*plan_.context, &plan_.problem.dynamic);
     plan_.params = spread(p_.scalars);
     EpilogueScalars sums;
@@ -69,7 +70,7 @@ class PlanBuilder {
     spec.epilogue = epilogue;
     set_k(row, p_.kernel_k(), 1, &spec);
     spec.a_shift = !plan_.packed_a && plan_.a_shift != 0;
-    spec.row_terms = !p_.w_zero_points.empty() + p_.varying_zero_points;
+    spec.row_terms = plan_.layout().row_sums + p_.varying_zero_points;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
     return plan_.codes.back().get();
   }
@@ -80,7 +81,7 @@ class PlanBuilder {
     plan_.init.resize(all);
     plan_.mult.resize(all);
     plan_.bias.resize(plan_.columns);
-    if (!p_.w_zero_points.empty()) plan_.row_sum_factor.resize(plan_.columns);
+    if (plan_.layout().row_sums) plan_.row_sum_factor.resize(plan_.columns);
     if (p_.varying_zero_points) plan_.zero_point_factor.resize(all);
     for (const Panel& panel : plan_.panels)
       for (int64_t group = 0; group < p_.groups(); ++group) pack_panel(panel, group);
@@ -103,9 +104,10 @@ class PlanBuilder {
       const size_t column = first + static_cast<size_t>(i);
       uint32_t init = p_.bias_s32.empty() ? 0 : static_cast<uint32_t>(p_.bias_s32[n]);
       uint32_t sum = static_cast<uint32_t>(sums[i].sum);  // of weights less their zero point
-      if (!p_.w_zero_points.empty()) {
-        sum -= static_cast<uint32_t>(p_.k()) * static_cast<uint32_t>(p_.w_zero_points[n]);
-        plan_.row_sum_factor[column] = -p_.w_zero_points[n];
+      if (plan_.layout().row_sums) {
+        const int w_zero_point = p_.w_zero_point(n, plan_.w_shift);
+        sum -= static_cast<uint32_t>(p_.k()) * static_cast<uint32_t>(w_zero_point);
+        plan_.row_sum_factor[column] = -w_zero_point;
       }
       if (p_.varying_zero_points)
         plan_.zero_point_factor[column] = static_cast<int32_t>(0u - sum);
@@ -148,7 +150,9 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
                     p.k(),
                     packed_rows,
                     [&] { return weight_pairs_safe(p.b); },
-                    [&] { return mixed_exact_share(p.b, kMixedColumns); }};
+                    [&] { return mixed_exact_share(p.b, kMixedColumns); },
+                    false,
+                    p.group_k ? "rows of B have scales of their own, group by group" : nullptr};
     if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();
     plan->cycles_per_row =

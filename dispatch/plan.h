@@ -51,6 +51,7 @@ struct oct_qgemm {
   std::vector<std::unique_ptr<oct::GemmCode>> codes;
   std::vector<oct::Panel> panels;
   oct::Buffer packed_b;
+  int w_shift = 0;  // taken from every weight
   std::vector<int32_t> init;
   // Per column: what the sum of a row of A is multiplied by, minus the zero point of the weights.
   std::vector<int32_t> row_sum_factor;  // empty: all zero

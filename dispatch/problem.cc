@@ -173,7 +173,7 @@ oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
     if (oct_status s = check_group_scales(d, layer.a_scale)) return s;
   make_layer(layer, p);
   if (grouped) {
-    if (!p->w_zero_points.empty())
+    if (p->has_zero_points(p->w_shift_to_s8()))
       return fail(OCT_UNSUPPORTED, "b_group_k is %" PRId64 " and B has zero points", d.b_group_k);
     p->group_k = d.b_group_k;
     for (int64_t i = 0; i < d.b_scale_count; ++i)

@@ -39,11 +39,15 @@ Layout two_tails(const KernelRow& main, int64_t n, bool forced) {
   const int both = main.nr + static_cast<int>(n % main.nr);
   const int vectors = (both + main.lanes - 1) / main.lanes;
   const int first = (vectors + 1) / 2 * main.lanes;
-  return {
-      &main,
-      n / main.nr - 1,
-      2,
-      {{row_for(main, first, forced), first}, {row_for(main, both - first, forced), both - first}}};
+  const PanelShape one{row_for(main, first, forced), first};
+  const PanelShape other{row_for(main, both - first, forced), both - first};
+  return {&main, n / main.nr - 1, 2, {one, other}};
+}
+
+int64_t columns(const Layout& l) {
+  int64_t n = l.full * l.main->nr;
+  for (int i = 0; i < l.tails; ++i) n += l.tail[i].n;
+  return n;
 }
 
 int64_t packed_bytes(const Layout& l, int64_t k) {
@@ -75,9 +79,11 @@ double work_cycles(const CpuFacts& facts, const Layout& l, const Work& work) {
 
 Layout best_layout(const CpuFacts& facts, const KernelRow& main, const Work& work) {
   const bool forced = work.layer.forced != nullptr;
-  const Layout one = one_tail(main, work.n, forced);
+  Layout one = one_tail(main, work.n, forced);
+  one.row_sums = work.layer.has_zero_points(work.layer.w_shift(main));
   if (one.full == 0 || one.tails == 0) return one;
-  const Layout two = two_tails(main, work.n, forced);
+  Layout two = two_tails(main, work.n, forced);
+  two.row_sums = one.row_sums;
   const bool cheaper = work_cycles(facts, two, work) < work_cycles(facts, one, work);
   return cheaper ? two : one;
 }
@@ -129,6 +135,9 @@ std::string reason_against(const KernelRow& row, const Work& work, const UsableI
   if (layer.forced && layer.forced != &row) return "another kernel is forced";
   if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return "A is u8";
   if (row.flags & kRowUnsignedA && layer.a_type != DType::kU8) return "A is s8";
+  if (row.flags & kRowUnsignedB && !layer.w_unsigned) return "the weights are s8";
+  if (work.no_row_sums && layer.has_zero_points(layer.w_shift(row)))
+    return std::string("its weights have zero points, and ") + work.no_row_sums;
   if (work.diagonal &&
       (row.isa == Isa::kAmx || row.a_form != AForm::kBytes || row.b_form == BForm::kMixed))
     return "the weights are block-diagonal, one block for each group";
@@ -169,13 +178,14 @@ double layout_cycles(const CpuFacts& facts, const Layout& l, const WorkSize& siz
     cycles += static_cast<double>(l.full) * panel_cycles(ports, *l.main, size, l.main->nr, b_bytes);
   for (int i = 0; i < l.tails; ++i)
     cycles += panel_cycles(ports, *l.tail[i].row, size, l.tail[i].n, b_bytes);
+  if (l.row_sums) cycles += row_sum_cycles(ports, *l.main, size, columns(l));
   return cycles;
 }
 
 namespace {
 
 // The table lists preferred rows first: a later one must be predicted cheaper by more than the
-// model can tell apart.
+// model can tell apart, unless it does the same without sums of A's rows.
 constexpr double kClearlyCheaper = 0.99;
 
 oct_status refuse(const Work& work, const Selection& selection) {
@@ -207,7 +217,8 @@ oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableI
     }
     if (c.rejected.empty()) {
       const double cycles = work_cycles(facts, c.layout, work);
-      if (!found || cycles < kClearlyCheaper * best) {
+      const bool saves_sums = found && selection->best().layout.row_sums && !c.layout.row_sums;
+      if (!found || cycles < (saves_sums ? 1 : kClearlyCheaper) * best) {
         best = cycles;
         selection->chosen = selection->candidates.size();
         found = true;

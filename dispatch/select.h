@@ -26,6 +26,7 @@ struct Layout {
   int64_t full = 0;
   int tails = 0;
   PanelShape tail[2] = {};
+  bool row_sums = false;  // weights as packed have zero points, which A's rows are summed for
 };
 
 struct Candidate {
@@ -49,6 +50,7 @@ struct Work {
   std::function<bool()> pairs_safe;     // weight_pairs_safe
   std::function<double()> exact_share;  // mixed_exact_share for panels of kMixedColumns
   bool diagonal = false;                // B is block-diagonal
+  const char* no_row_sums = nullptr;    // why sums of A's rows cannot be taken, if so
   int64_t taps = 1;                     // that K is a list of
   int64_t times = 1;                    // that the rows are computed
   bool convolution = false;

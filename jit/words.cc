@@ -19,7 +19,9 @@ void Words::dot(const Xmm& acc, const Xmm* a, const Operand* const* b, const Xmm
                 const Xmm& constant, bool last) {
   switch (dot_) {
     case Dot::kVnni: dot_vnni(acc, a[0], *b[0]); break;
-    case Dot::kVnniS8: dot_vnni_s8(acc, a[0], *b[0]); break;
+    case Dot::kVnniSS:
+    case Dot::kVnniSU:
+    case Dot::kVnniUU: dot_int8(dot_, acc, a[0], *b[0]); break;
     case Dot::kSafePairs:
       as.vpmaddubsw(t[0], a[0], *b[0]);
       as.vpmaddwd(t[0], t[0], constant);
@@ -60,7 +62,7 @@ void Words::prepare_b(const Xmm* b) {
 }
 
 void Words::dot_vnni(const Xmm&, const Xmm&, const Operand&) { assert(!"no vpdpbusd"); }
-void Words::dot_vnni_s8(const Xmm&, const Xmm&, const Operand&) { assert(!"no vpdpbssd"); }
+void Words::dot_int8(Dot, const Xmm&, const Xmm&, const Operand&) { assert(!"no vpdpbssd"); }
 
 void Words::broadcast_bytes(const Xmm& v, const Address& from, int bytes) {
   switch (bytes) {
@@ -181,8 +183,12 @@ void WordsAvxVnni::dot_vnni(const Xmm& acc, const Xmm& a, const Operand& b) {
   as.vpdpbusd(acc, a, b, Xbyak::VexEncoding);
 }
 
-void WordsAvxVnniInt8::dot_vnni_s8(const Xmm& acc, const Xmm& a, const Operand& b) {
-  as.vpdpbssd(acc, a, b);
+void WordsAvxVnniInt8::dot_int8(Dot dot, const Xmm& acc, const Xmm& a, const Operand& b) {
+  switch (dot) {
+    case Dot::kVnniSU: as.vpdpbsud(acc, a, b); break;
+    case Dot::kVnniUU: as.vpdpbuud(acc, a, b); break;
+    default: as.vpdpbssd(acc, a, b);
+  }
 }
 
 // ---------------------------------------------------------------- AVX-512 --

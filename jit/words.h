@@ -4,10 +4,10 @@
 // narrow16 or dot, and the word set emits it. Registers are passed as Xbyak::Xmm, which keeps
 // its width, so one generator serves ymm and zmm without templates.
 //
-// A dot word multiplies bytes of A (unsigned but for kVnniS8) by signed bytes of B and adds them up
-// in int32. Per
-// group of four k it takes `a_words` registers of each row and `b_words` of each column vector
-// (kernels/pack.h draws what they are loaded from); all forms are exact on the data they accept.
+// A dot word multiplies bytes of A, unsigned unless the form says otherwise, by signed bytes of B
+// and adds them up in int32. Per group of four k it takes `a_words` registers of each row and
+// `b_words` of each column vector (kernels/pack.h draws what they are loaded from); all forms are
+// exact on the data they accept.
 #pragma once
 
 #include "jit/assembler.h"
@@ -18,7 +18,9 @@ namespace oct {
 // How int32 sums are formed.
 enum class Dot {
   kVnni,       // vpdpbusd: one instruction per vector
-  kVnniS8,     // vpdpbssd: the same for signed bytes of A
+  kVnniSS,     // vpdpbssd: the same for signed bytes of A
+  kVnniSU,     // vpdpbsud: for signed bytes of A and unsigned ones of B
+  kVnniUU,     // vpdpbuud: for unsigned bytes of both
   kSafePairs,  // vpmaddubsw, vpmaddwd, vpaddd: exact where no pair sum leaves int16
   kPairs16,    // Winograd's form on s16 pairs: two vpaddw, one vpmaddwd, one vpaddd
   kWide16,     // s16 pairs of A split from its bytes on the fly: two vpmaddwd, two vpaddd
@@ -37,7 +39,9 @@ struct DotShape {
 constexpr DotShape dot_shape(Dot dot) {
   switch (dot) {
     case Dot::kVnni:
-    case Dot::kVnniS8: return {1, 1, 1, 1, 0, 0, 1, 0, 5};
+    case Dot::kVnniSS:
+    case Dot::kVnniSU:
+    case Dot::kVnniUU: return {1, 1, 1, 1, 0, 0, 1, 0, 5};
     case Dot::kSafePairs: return {1, 1, 1, 1, 1, 0x00010001, 2, 1, 1};
     case Dot::kPairs16: return {2, 2, 2, 2, 2, 0, 1, 3, 1};
     case Dot::kWide16: return {2, 2, 1, 2, 1, 0x00ff00ff, 2, 2, 1};
@@ -103,7 +107,9 @@ class Words {
 
  protected:
   virtual void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b);
-  virtual void dot_vnni_s8(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b);
+  // kVnniSS, kVnniSU or kVnniUU.
+  virtual void dot_int8(Dot dot, const Xbyak::Xmm& acc, const Xbyak::Xmm& a,
+                        const Xbyak::Operand& b);
 
   Assembler& as;
 
@@ -143,13 +149,14 @@ class WordsAvxVnni : public WordsAvx2 {
   void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) override;
 };
 
-// And vpdpbssd. Weights are signed, so that vpdpbuud has no use here.
+// And vpdpbssd, vpdpbsud and vpdpbuud.
 class WordsAvxVnniInt8 : public WordsAvxVnni {
  public:
   using WordsAvxVnni::WordsAvxVnni;
 
  protected:
-  void dot_vnni_s8(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) override;
+  void dot_int8(Dot dot, const Xbyak::Xmm& acc, const Xbyak::Xmm& a,
+                const Xbyak::Operand& b) override;
 };
 
 // 32 zmm or, with 8 lanes, ymm registers and masks: AVX-512 F, BW, DQ, VL; with kVnni also VNNI.

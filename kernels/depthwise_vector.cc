@@ -46,7 +46,7 @@ constexpr int kMaxRun = 3;  // dots in a run: the weights of more leave room for
 
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16) return Dot::kWide16;
-  if (row.flags & kRowSignedA) return Dot::kVnniS8;
+  if (row.flags & kRowSignedA) return Dot::kVnniSS;
   return row.flags & kRowNeedsSafePairs ? Dot::kSafePairs : Dot::kVnni;
 }
 

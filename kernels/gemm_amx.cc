@@ -82,7 +82,8 @@ class TileMap {
 class AmxEmitter {
  public:
   AmxEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
-      : as(as), spec(spec), signed_a(row.flags & kRowSignedA), map(m, spec.n),
+      : as(as), spec(spec), signed_a(row.flags & kRowSignedA),
+        unsigned_b(row.flags & kRowUnsignedB), map(m, spec.n),
         words(make_words(as, Isa::kAvx512Vnni, kTileLanes, Dot::kVnni)), w(*words),
         operands(as, w, spec.epilogue.post, spec.n,
                  {rArgs, offsetof(GemmArgs, post), kLocals * 8 + kReturnAddress}, rOperand) {
@@ -285,7 +286,10 @@ class AmxEmitter {
   }
 
   void product(const Tmm& c, const Tmm& a, const Tmm& b) {
-    signed_a ? as.tdpbssd(c, a, b) : as.tdpbusd(c, a, b);
+    if (signed_a)
+      unsigned_b ? as.tdpbsud(c, a, b) : as.tdpbssd(c, a, b);
+    else
+      unsigned_b ? as.tdpbuud(c, a, b) : as.tdpbusd(c, a, b);
   }
 
   // The bytes in `mask` of every row of A, at rA, to the scratch, zeros behind them; zeros alone
@@ -388,7 +392,7 @@ class AmxEmitter {
 
   Assembler& as;
   const GemmSpec& spec;
-  const bool signed_a;
+  const bool signed_a, unsigned_b;
   const TileMap map;
   std::unique_ptr<Words> words;
   Words& w;

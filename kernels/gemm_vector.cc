@@ -42,7 +42,8 @@ Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)
     return row.a_form == AForm::kPairs16 ? Dot::kPairs16 : Dot::kWide16;
   if (row.flags & kRowNeedsSafePairs || row.b_form == BForm::kMixed) return Dot::kSafePairs;
-  if (row.flags & kRowSignedA) return Dot::kVnniS8;
+  if (row.flags & kRowUnsignedB) return row.flags & kRowSignedA ? Dot::kVnniSU : Dot::kVnniUU;
+  if (row.flags & kRowSignedA) return Dot::kVnniSS;
   return has_vnni(row.isa) ? Dot::kVnni : Dot::kSplit16;
 }
 

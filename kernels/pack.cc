@@ -21,10 +21,17 @@ int64_t padded_groups(const KernelRow& row, int64_t k) {
   return s.count() * s.step / kKr;
 }
 
+// Bytes that are packed as they are.
+BView as_is(BView b) {
+  b.is_unsigned = false;
+  return b;
+}
+
 class PanelPacker {
  public:
   PanelPacker(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst)
-      : b_(b), n0_(n0), n_(n), pairs_(row.b_form == BForm::kPairs16), lanes_(row.lanes),
+      : unsigned_(row.flags & kRowUnsignedB), b_(unsigned_ ? as_is(b) : b), n0_(n0), n_(n),
+        pairs_(row.b_form == BForm::kPairs16), lanes_(row.lanes),
         groups_(padded_groups(row, b.k)), width_((n + row.lanes - 1) / row.lanes * row.lanes),
         dst_(static_cast<uint8_t*>(dst)) {}
 
@@ -90,7 +97,7 @@ class PanelPacker {
   }
 
   void put(int64_t g, int c, __m128i block, BlockSums& acc) {
-    const auto [even, odd] = halves(block);
+    const auto [even, odd] = unsigned_ ? unsigned_halves(block) : halves(block);
     const __m128i ones = _mm_set1_epi16(1);
     acc.sum = _mm_add_epi32(acc.sum, _mm_madd_epi16(_mm_add_epi16(even, odd), ones));
     const int column = c * kBlockColumns;
@@ -104,7 +111,8 @@ class PanelPacker {
     }
   }
 
-  const BView& b_;
+  const bool unsigned_;  // the packed weights
+  const BView b_;
   const int64_t n0_;
   const int n_;
   const bool pairs_;
@@ -133,6 +141,7 @@ size_t packed_b_bytes(const KernelRow& row, int64_t k, int n) {
 void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst,
                   ColumnSums* sums) {
   assert(n >= 1 && n <= row.nr && n0 + n <= b.n);
+  assert(!(row.flags & kRowUnsignedB) || (b.is_unsigned && row.b_form == BForm::kQuads8));
   if (row.b_form == BForm::kMixed)
     pack_mixed_panel(b, n0, n, row.lanes, dst, sums);
   else

@@ -3,6 +3,8 @@
 // A panel of B holds n columns (n <= nr), padded to whole vectors of L lanes (nv of them), over
 // all of K padded to whole steps (below); padding is zero.
 //
+// Weights are packed as s8, u8 ones less 128, or as u8 for rows that take u8 (kRowUnsignedB).
+//
 //   BForm::kQuads8     for each K group g, for each vector j:   lane l = column j*L + l
 //                      | w[4g] w[4g+1] w[4g+2] w[4g+3] | ...        4 bytes a lane
 //
@@ -52,7 +54,7 @@ struct BView {
   BLayout layout;
   int64_t stride_bytes;
   int64_t k, n;
-  bool is_unsigned = false;  // u8, which is packed as s8: less 128
+  bool is_unsigned = false;  // u8
 };
 
 // What the epilogue has to correct, per column of a panel; w as packed.

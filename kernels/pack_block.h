@@ -86,5 +86,9 @@ struct Halves {
 inline Halves halves(__m128i block) {
   return {_mm_srai_epi16(_mm_slli_epi16(block, 8), 8), _mm_srai_epi16(block, 8)};
 }
+// The same of unsigned weights.
+inline Halves unsigned_halves(__m128i block) {
+  return {_mm_and_si128(block, _mm_set1_epi16(0xff)), _mm_srli_epi16(block, 8)};
+}
 
 }  // namespace oct

@@ -14,6 +14,9 @@ namespace {
 constexpr AForm kInPlace = AForm::kBytes, kPackedA = AForm::kPairs16;
 constexpr BForm kByteB = BForm::kQuads8, kWordB = BForm::kPairs16, kMixedB = BForm::kMixed;
 
+constexpr uint32_t kS8S8 = kRowSignedA, kS8U8 = kRowSignedA | kRowUnsignedB,
+                   kU8U8 = kRowUnsignedA | kRowUnsignedB;
+
 constexpr KernelRow gemm(const char* name, Isa isa, int mr, int nr, AForm a, BForm b,
                          uint32_t flags = kRowAnyData) {
   return {name, "gemm", isa, mr, nr, kKr, a, b, flags, vector_lanes(isa), 1, emit_gemm_vector};
@@ -22,6 +25,11 @@ constexpr KernelRow gemm(const char* name, Isa isa, int mr, int nr, AForm a, BFo
 constexpr KernelRow gemm_amx(const char* name, int mr, int nr, uint32_t flags) {
   return {name,  "gemm",     Isa::kAmx,     mr,           nr, kTileRowBytes, kInPlace, kByteB,
           flags, kTileLanes, kAmxEntryRows, emit_gemm_amx};
+}
+
+// AVX-VNNI-INT8, for types that vpdpbusd does not take.
+constexpr KernelRow gemm_int8(const char* name, int mr, int nr, uint32_t flags) {
+  return gemm(name, Isa::kAvxVnniInt8, mr, nr, kInPlace, kByteB, flags);
 }
 
 // AVX-512 VNNI with ymm registers.
@@ -45,12 +53,18 @@ constexpr KernelRow elementwise(const char* name, const char* op, Isa isa) {
 // Names: gemm_<A><B><sum>_<mr>x<nr>x<kr>_<isa>. u7: A spans 128 values or the weights are proven.
 // Where predictions do not differ, an earlier row is preferred.
 constexpr KernelRow kTable[] = {
+    gemm_amx("gemm_u8u8s32_32x32x64_amx", 32, 32, kU8U8),
+    gemm_amx("gemm_u8u8s32_16x64x64_amx", 16, 64, kU8U8),
+    gemm_amx("gemm_u8u8s32_64x16x64_amx", 64, 16, kU8U8),
+    gemm_amx("gemm_s8u8s32_32x32x64_amx", 32, 32, kS8U8),
+    gemm_amx("gemm_s8u8s32_16x64x64_amx", 16, 64, kS8U8),
+    gemm_amx("gemm_s8u8s32_64x16x64_amx", 64, 16, kS8U8),
     gemm_amx("gemm_u8s8s32_32x32x64_amx", 32, 32, kRowUnsignedA),
     gemm_amx("gemm_u8s8s32_16x64x64_amx", 16, 64, kRowUnsignedA),
     gemm_amx("gemm_u8s8s32_64x16x64_amx", 64, 16, kRowUnsignedA),
-    gemm_amx("gemm_s8s8s32_32x32x64_amx", 32, 32, kRowSignedA),
-    gemm_amx("gemm_s8s8s32_16x64x64_amx", 16, 64, kRowSignedA),
-    gemm_amx("gemm_s8s8s32_64x16x64_amx", 64, 16, kRowSignedA),
+    gemm_amx("gemm_s8s8s32_32x32x64_amx", 32, 32, kS8S8),
+    gemm_amx("gemm_s8s8s32_16x64x64_amx", 16, 64, kS8S8),
+    gemm_amx("gemm_s8s8s32_64x16x64_amx", 64, 16, kS8S8),
     gemm("gemm_u8s8s32_6x64x4_avx512vnni", Isa::kAvx512Vnni, 6, 64, kInPlace, kByteB),
     gemm("gemm_u8s8s32_7x64x4_avx512vnni", Isa::kAvx512Vnni, 7, 64, kInPlace, kByteB),
     gemm("gemm_u8s8s32_8x48x4_avx512vnni", Isa::kAvx512Vnni, 8, 48, kInPlace, kByteB),
@@ -63,12 +77,15 @@ constexpr KernelRow kTable[] = {
     gemm_256("gemm_u8s8s32_8x24x4_avx512vnni256", 8, 24),
     gemm_256("gemm_u8s8s32_12x16x4_avx512vnni256", 12, 16),
     gemm_256("gemm_u8s8s32_16x8x4_avx512vnni256", 16, 8),
-    gemm("gemm_s8s8s32_6x16x4_avxvnniint8", Isa::kAvxVnniInt8, 6, 16, kInPlace, kByteB,
-         kRowSignedA),
-    gemm("gemm_s8s8s32_4x24x4_avxvnniint8", Isa::kAvxVnniInt8, 4, 24, kInPlace, kByteB,
-         kRowSignedA),
-    gemm("gemm_s8s8s32_12x8x4_avxvnniint8", Isa::kAvxVnniInt8, 12, 8, kInPlace, kByteB,
-         kRowSignedA),
+    gemm_int8("gemm_u8u8s32_6x16x4_avxvnniint8", 6, 16, kU8U8),
+    gemm_int8("gemm_u8u8s32_4x24x4_avxvnniint8", 4, 24, kU8U8),
+    gemm_int8("gemm_u8u8s32_12x8x4_avxvnniint8", 12, 8, kU8U8),
+    gemm_int8("gemm_s8u8s32_6x16x4_avxvnniint8", 6, 16, kS8U8),
+    gemm_int8("gemm_s8u8s32_4x24x4_avxvnniint8", 4, 24, kS8U8),
+    gemm_int8("gemm_s8u8s32_12x8x4_avxvnniint8", 12, 8, kS8U8),
+    gemm_int8("gemm_s8s8s32_6x16x4_avxvnniint8", 6, 16, kS8S8),
+    gemm_int8("gemm_s8s8s32_4x24x4_avxvnniint8", 4, 24, kS8S8),
+    gemm_int8("gemm_s8s8s32_12x8x4_avxvnniint8", 12, 8, kS8S8),
     gemm("gemm_u8s8s32_6x16x4_avxvnni", Isa::kAvxVnni, 6, 16, kInPlace, kByteB),
     gemm("gemm_u8s8s32_4x24x4_avxvnni", Isa::kAvxVnni, 4, 24, kInPlace, kByteB),
     gemm("gemm_u8s8s32_12x8x4_avxvnni", Isa::kAvxVnni, 12, 8, kInPlace, kByteB),
@@ -102,7 +119,7 @@ constexpr KernelRow kTable[] = {
     // For few rows, where the bytes of B are what limits: half of them.
     gemm("gemm_u8s8s32_3x16x4_avx2", Isa::kAvx2, 3, 16, kInPlace, kByteB),
     depthwise("depthwise_u8s8s32_2x64x4_avx512vnni", Isa::kAvx512Vnni, BForm::kQuads8, kRowAnyData),
-    depthwise("depthwise_s8s8s32_2x32x4_avxvnniint8", Isa::kAvxVnniInt8, kByteB, kRowSignedA),
+    depthwise("depthwise_s8s8s32_2x32x4_avxvnniint8", Isa::kAvxVnniInt8, kByteB, kS8S8),
     depthwise("depthwise_u8s8s32_2x32x4_avxvnni", Isa::kAvxVnni, kByteB, kRowAnyData),
     depthwise("depthwise_u8s8s32_2x64x4_avx512bw", Isa::kAvx512bw, kWordB, kRowAnyData),
     depthwise("depthwise_u7s8s32_2x64x4_avx512bw", Isa::kAvx512bw, kByteB, kRowNeedsSafePairs),

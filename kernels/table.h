@@ -31,7 +31,7 @@ enum class AForm : uint8_t {
   kPairs16  // packed: s16 halves of each K group, with one correction term per row
 };
 enum class BForm : uint8_t {
-  kQuads8,   // s8, four consecutive k of a column in one 32-bit lane
+  kQuads8,   // bytes, four consecutive k of a column in one 32-bit lane
   kPairs16,  // s16 halves of each K group
   kMixed     // kQuads8 where pairs of products are safe, kPairs16 elsewhere
 };
@@ -45,7 +45,9 @@ enum RowFlags : uint32_t {
   // A is s8, and multiplied as it is; other rows shift s8 A to u8.
   kRowSignedA = 2,
   // A is u8: this row cannot shift.
-  kRowUnsignedA = 4
+  kRowUnsignedA = 4,
+  // B is u8, and multiplied as it is; other rows take u8 B less 128, as s8.
+  kRowUnsignedB = 8
 };
 
 // What code is generated for.

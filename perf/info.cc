@@ -44,16 +44,20 @@ std::string isa_table(const Json& isas, const Json& kernels) {
   return table.text();
 }
 
+const Json& isa_of(const Json& kernel, const Json& isas) {
+  return *std::find_if(isas.begin(), isas.end(), [&](const Json& isa) {
+    return isa.value("name", "") == kernel.value("isa", "");
+  });
+}
+
 std::string kernel_counts(const Json& isas, const Json& kernels) {
   std::map<std::string, int> counts;
-  for (const Json& kernel : kernels)
-    for (const Json& isa : isas)
-      if (isa.value("name", "") == kernel.value("isa", "")) ++counts[usable_text(isa)];
+  for (const Json& kernel : kernels) ++counts[usable_text(isa_of(kernel, isas))];
   return fmt::format("{} of {} run here, {} under the tests' emulator, {} nowhere", counts["yes"],
                      kernels.size(), counts["emulated only"], counts["no"]);
 }
 
-std::string kernel_table_text(const Json& kernels) {
+std::string kernel_table_text(const Json& isas, const Json& kernels) {
   Table table;
   table.column("kernel", Align::kLeft);
   table.column("isa", Align::kLeft);
@@ -62,7 +66,7 @@ std::string kernel_table_text(const Json& kernels) {
   for (const Json& k : kernels)
     table.row({k.value("name", ""), k.value("isa", ""),
                fmt::format("{} x {} x {}", k.value("mr", 0), k.value("nr", 0), k.value("kr", 0)),
-               k.value("usable", false) ? "yes" : "no"});
+               usable_text(isa_of(k, isas))});
   return table.text();
 }
 
@@ -84,7 +88,7 @@ std::string info_text(const Json& machine, const std::string& refusal) {
   const Json kernels = machine.value("kernels", Json::array());
   text += fmt::format("kernels  {}\n", kernel_counts(isas, kernels));
   text += '\n' + isa_table(isas, kernels);
-  text += '\n' + kernel_table_text(kernels);
+  text += '\n' + kernel_table_text(isas, kernels);
   if (!refusal.empty()) text += fmt::format("\nThis machine cannot run octavo: {}\n", refusal);
   return text;
 }

@@ -124,6 +124,7 @@ class Call {
 
  private:
   uint8_t shift() const { return static_cast<uint8_t>(c_.input.shift); }
+  bool unsigned_b() const { return row_.flags & kRowUnsignedB; }
 
   // `count` values at either end of a buffer, holding garbage.
   template <class T>
@@ -187,10 +188,11 @@ class Call {
     const int64_t stride = width + rng_.between(0, kMaxPad);
     const auto size = static_cast<size_t>((height - 1) * stride + width);
     auto* b = reinterpret_cast<int8_t*>(s_.b.place(either_end(rng_), size));
-    reference_.b = {b,    kn ? BLayout::kKN : BLayout::kNK, stride, c_.k,
-                    c_.n, c_.affine && rng_.one_in(2)};
+    reference_.b = {b,      kn ? BLayout::kKN : BLayout::kNK,
+                    stride, c_.k,
+                    c_.n,   unsigned_b() || (c_.affine && rng_.one_in(2))};
     const int64_t k_step = kn ? stride : 1, n_step = kn ? 1 : stride;
-    const int flip = reference_.b.is_unsigned ? -128 : 0;  // drawn as they are packed
+    const int flip = reference_.b.is_unsigned ? -128 : 0;  // drawn as s8
     for (int64_t n = 0; n < c_.n; ++n)
       for (int64_t k = 0; k < c_.k; k += 2) {
         const WeightPair pair = draw_weights(k);
@@ -239,7 +241,7 @@ class Call {
   }
 
   int packed_zero_point(int n) const {
-    return b_zero_points_[n] - (reference_.b.is_unsigned ? 128 : 0);
+    return b_zero_points_[n] - (reference_.b.is_unsigned && !unsigned_b() ? 128 : 0);
   }
 
   // Safe pairs (0 1)(2 3) of a group become (0 2)(1 3), (0 3)(1 2), or whatever chance gives.
@@ -331,18 +333,16 @@ class Call {
     snprintf(text, sizeof text,
              "%s, OCTAVO_TEST_SEED=%llu\n"
              "  m %d x tiles %d, n %d, K %lld\n"
-             "  A %s in [%d, %d] shifted by %d, %s, zero point %d, stride %lld; B %s, %s%s\n"
-             "%s  C %s, stride %lld%s, bias %s, post %s, multipliers %s, zero point %d\n"
+             "  A %s in [%d, %d] shifted by %d, %s, zero point %d, stride %lld\n"
+             "  B %s, %s, %s%s%s\n"
+             "  C %s, stride %lld%s, bias %s, post %s, multipliers %s, zero point %d\n"
              "  spec: k_tail %d, a_shift %d, saturating %d, clamp %d %d, zero_point %d\n",
              row_.name, static_cast<unsigned long long>(base_seed()), c_.m, c_.tiles, c_.n,
              static_cast<long long>(c_.k), dtype_name(c_.input.a_type), c_.input.a_min,
              c_.input.a_max, c_.input.shift, fill_name(a_fill_), reference_.a_zero_point,
-             static_cast<long long>(a_stride_), fill_name(b_fill_),
-             reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
-             c_.input.safe_weights ? ", safe pairs" : "",
-             !c_.affine                 ? ""
-             : reference_.b.is_unsigned ? "  B u8 with zero points\n"
-                                        : "  B s8 with zero points\n",
+             static_cast<long long>(a_stride_), reference_.b.is_unsigned ? "u8" : "s8",
+             fill_name(b_fill_), reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
+             c_.input.safe_weights ? ", safe pairs" : "", c_.affine ? ", zero points" : "",
              dtype_name(o.c_type), static_cast<long long>(args_.c_stride_bytes),
              c_buffer_->rows() > 1 ? " (guarded rows)" : "", dtype_name(o.bias), post_name(o.post),
              o.small_multipliers ? "below 1" : "above 1", reference_.c_zero_point, spec_.k_tail,

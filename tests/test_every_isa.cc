@@ -1,7 +1,8 @@
 // The promise of the library: whatever the instruction set, the number of threads and the blocking,
 // the same bits come out.
 //
-// Fifty random problems, half of them convolutions, of every output type. Each is computed for
+// Fifty random problems, half of them convolutions, of every output type, with s8 weights, u8 ones
+// and u8 ones that have zero points. Each is computed for
 // every machine that this one can act as, by its own choice of kernel with 1, 2, 3 and 5 threads,
 // and by every kernel of its best instruction set that accepts the problem; and by the reference.
 // Under the emulator a problem is, as a rule, cut down to its first rows or its first image, which
@@ -27,6 +28,18 @@ constexpr int kThreadCounts[] = {1, 2, 3, 5};
 constexpr oct_dtype kOutputs[] = {OCT_S32, OCT_F32, OCT_BF16, OCT_U8, OCT_S8};
 constexpr int kProblems = 50;
 
+enum class Weights { kAny, kS8, kU8, kU8WithZeroPoints };
+
+bool are(Weights wanted, oct_dtype type, const int32_t* zero_points) {
+  switch (wanted) {
+    case Weights::kS8: return type == OCT_S8;
+    case Weights::kU8: return type == OCT_U8 && !zero_points;
+    case Weights::kU8WithZeroPoints: return type == OCT_U8 && zero_points;
+    case Weights::kAny: break;
+  }
+  return true;
+}
+
 // Either operation. Results of a part are the beginning of those of the whole.
 class Problem {
  public:
@@ -40,9 +53,9 @@ class Problem {
 
 class GemmProblem : public Problem {
  public:
-  explicit GemmProblem(Rng& rng, oct_dtype output) {
+  GemmProblem(Rng& rng, oct_dtype output, Weights weights) {
     do p_ = draw_problem(rng, {.m = 300, .n = 150, .k = 150});
-    while (p_.desc.c_type != output);
+    while (p_.desc.c_type != output || !are(weights, p_.desc.b_type, p_.desc.b_zero_points));
   }
   std::vector<const char*> ops() const override { return {"gemm"}; }
   Bytes expected() const override { return p_.expected(); }
@@ -64,9 +77,10 @@ class GemmProblem : public Problem {
 
 class ConvProblem : public Problem {
  public:
-  ConvProblem(Rng& rng, oct_dtype output, bool depthwise) : depthwise_(depthwise) {
+  ConvProblem(Rng& rng, oct_dtype output, Weights weights, bool depthwise) : depthwise_(depthwise) {
     do c_ = draw_conv(rng, {.depthwise = depthwise});
-    while (c_.desc.c_type != output || c_.out_pixels() == 0 || products() > kMostProducts);
+    while (c_.desc.c_type != output || c_.out_pixels() == 0 || products() > kMostProducts ||
+           !are(weights, c_.desc.w_type, c_.desc.w_zero_points));
     // Enough images for several threads.
     grow(rng, c_.a);
     grow(rng, c_.x);
@@ -115,8 +129,12 @@ class ConvProblem : public Problem {
 std::unique_ptr<Problem> draw(int i) {
   Rng rng("every isa", static_cast<uint64_t>(i));
   const oct_dtype output = kOutputs[i / 2 % std::size(kOutputs)];
-  if (i % 2 == 0) return std::make_unique<GemmProblem>(rng, output);
-  return std::make_unique<ConvProblem>(rng, output, i / 2 % 3 == 0);
+  const bool depthwise = i % 2 != 0 && i / 2 % 3 == 0;
+  constexpr Weights kWeights[] = {Weights::kAny, Weights::kU8, Weights::kU8WithZeroPoints,
+                                  Weights::kS8};
+  const Weights weights = depthwise ? Weights::kAny : kWeights[i / 2 % std::size(kWeights)];
+  if (i % 2 == 0) return std::make_unique<GemmProblem>(rng, output, weights);
+  return std::make_unique<ConvProblem>(rng, output, weights, depthwise);
 }
 
 // A machine with a context for each number of threads.

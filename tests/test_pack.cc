@@ -45,16 +45,24 @@ class Weights {
     view = {reinterpret_cast<const int8_t*>(p), layout, stride, k, n};
   }
 
-  // Zero beyond K, as padding is.
+  // The bytes are u8, packed less `shift`.
+  void make_unsigned(int shift) {
+    view.is_unsigned = true;
+    shift_ = shift;
+  }
+
+  // As packed; zero beyond K, as padding is.
   int at(int64_t k, int64_t n) const {
     if (k >= view.k) return 0;
     const bool kn = view.layout == BLayout::kKN;
-    return view.data[kn ? k * view.stride_bytes + n : n * view.stride_bytes + k];
+    const int8_t w = view.data[kn ? k * view.stride_bytes + n : n * view.stride_bytes + k];
+    return view.is_unsigned ? static_cast<uint8_t>(w) - shift_ : w;
   }
 
   BView view;
 
  private:
+  int shift_ = 0;
   GuardBuffer buffer_{"B", (kMaxN + 20) * (kMaxN + 20)};
 };
 
@@ -135,7 +143,11 @@ TEST(Pack, PanelsFollowTheirDefinition) {
       const int64_t k = rng.one_in(2) ? rng.between(1, 9) : rng.between(1, kMaxK);
       const int n = static_cast<int>(rng.between(1, row.nr));
       const int64_t n0 = rng.between(0, 20);
-      const Weights b(rng, layout, k, n0 + n + (rng.one_in(2) ? 0 : rng.between(0, 20)));
+      Weights b(rng, layout, k, n0 + n + (rng.one_in(2) ? 0 : rng.between(0, 20)));
+      if (row.flags & kRowUnsignedB)
+        b.make_unsigned(0);
+      else if (rng.one_in(3))
+        b.make_unsigned(128);
       set_fault_note("packing for " + std::string(row.name));
       check_panel(row, b, n0, n, out, rng);
       if (HasFatalFailure())

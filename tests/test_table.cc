@@ -30,7 +30,7 @@ std::string types_of(const KernelRow& row) {
   const auto found = elementwise.find(row.op);
   if (found != elementwise.end()) return found->second;
   const char* a = row.flags & kRowNeedsSafePairs ? "u7" : row.flags & kRowSignedA ? "s8" : "u8";
-  return a + std::string("s8s32");
+  return a + std::string(row.flags & kRowUnsignedB ? "u8s32" : "s8s32");
 }
 bool multiplies(const KernelRow& row) {
   return row.op == std::string("gemm") || row.op == std::string("depthwise");
@@ -59,6 +59,7 @@ TEST(KernelTable, FieldsAreWithinBounds) {
     EXPECT_NE(row.isa, Isa::kNone) << row.name;
     EXPECT_TRUE(row.a_form != AForm::kPairs16 || row.b_form == BForm::kPairs16) << row.name;
     EXPECT_EQ(row.emit != nullptr, row.op == std::string("gemm")) << row.name;
+    EXPECT_TRUE(!(row.flags & kRowUnsignedB) || row.b_form == BForm::kQuads8) << row.name;
   }
 }
 

@@ -56,7 +56,7 @@ extern "C" {
 
 /* "0.1.0": the version of the library that is linked, which a program may compare
  * with the macros above. Never fails; the string is static. */
-OCT_API const char *oct_version(void);
+OCT_API const char* oct_version(void);
 
 /* ------------------------------------------------------------------ status -- */
 
@@ -76,11 +76,11 @@ typedef enum oct_status {
 } oct_status;
 
 /* "OCT_OK", "OCT_INVALID_ARGUMENT", ...; "unknown" for other values. Static. */
-OCT_API const char *oct_status_name(oct_status status);
+OCT_API const char* oct_status_name(oct_status status);
 
 /* What went wrong in the last call that failed on this thread, with the offending
  * numbers; "" if none has. Valid until the next failing call on the same thread. */
-OCT_API const char *oct_last_error(void);
+OCT_API const char* oct_last_error(void);
 
 /* -------------------------------------------------------------------- types -- */
 
@@ -115,8 +115,8 @@ typedef struct oct_context oct_context;
 
 /* Runs task(arg, i) once for every i in [0, count), on any threads in any order, and
  * returns when all have returned. `count` is at least 1. */
-typedef void (*oct_parallel_for)(void *pool, size_t count, void (*task)(void *arg, size_t i),
-                                 void *arg);
+typedef void (*oct_parallel_for)(void* pool, size_t count, void (*task)(void* arg, size_t i),
+                                 void* arg);
 
 typedef struct oct_context_desc {
   size_t struct_size;
@@ -133,19 +133,20 @@ typedef struct oct_context_desc {
   /* The caller's pool: called with `pool` and at most `threads` tasks (which must then
    * not be 0). NULL: the context's own. */
   oct_parallel_for parallel_for;
-  void *pool;
+  void* pool;
 } oct_context_desc;
 
-#define OCT_CONTEXT_DESC_INIT {sizeof(oct_context_desc), OCT_ISA_NONE, 1, NULL, NULL}
+#define OCT_CONTEXT_DESC_INIT \
+  { sizeof(oct_context_desc), OCT_ISA_NONE, 1, NULL, NULL }
 
 /* Creates a context. `desc` may be NULL for the defaults.
  * Errors: OCT_INVALID_ARGUMENT (null `context`; `threads` or `max_isa` out of range; an
  * unknown OCTAVO_MAX_ISA), OCT_VERSION_MISMATCH, OCT_UNSUPPORTED_CPU, OCT_OUT_OF_MEMORY.
  * The caller owns *context and ends it with oct_context_destroy. */
-OCT_API oct_status oct_context_create(const oct_context_desc *desc, oct_context **context);
+OCT_API oct_status oct_context_create(const oct_context_desc* desc, oct_context** context);
 
 /* Ends a context. Its plans must have been destroyed. NULL is ignored. */
-OCT_API void oct_context_destroy(oct_context *context);
+OCT_API void oct_context_destroy(oct_context* context);
 
 /* Describes the machine and the kernels as JSON: {"version", "cpu", "cores", "caches",
  * "threads", "cap", "isas": [{"name", "usable", "emulated", "reason"}], "kernels": [{"name", "isa",
@@ -155,8 +156,8 @@ OCT_API void oct_context_destroy(oct_context *context);
  * Writes at most `size` bytes including the terminating zero to `buffer` (NULL when size
  * is 0), and to *needed, unless NULL, the size that holds all. A text that does not fit is
  * OCT_INVALID_ARGUMENT, except with size 0, which only asks. */
-OCT_API oct_status oct_describe(const oct_context *context, char *buffer, size_t size,
-                                size_t *needed);
+OCT_API oct_status oct_describe(const oct_context* context, char* buffer, size_t size,
+                                size_t* needed);
 
 /* --------------------------------------------------------- post-operations -- */
 
@@ -172,13 +173,13 @@ typedef enum oct_post_kind {
   OCT_POST_HARDSIGMOID = 4, /* min(max(fma(alpha, y, beta), 0), 1); PyTorch's, and what ONNX calls
                                HardSwish's, has alpha 1/6 and beta 0.5 */
   OCT_POST_HARDSWISH = 5,   /* y * hardsigmoid(y) */
-  OCT_POST_SIGMOID = 6,     /* 1 / (1 + e^-y); this and the next four: to 2 ulp of the exact value */
+  OCT_POST_SIGMOID = 6, /* 1 / (1 + e^-y); this and the next four: to 2 ulp of the exact value */
   OCT_POST_TANH = 7,
-  OCT_POST_SILU = 8,        /* y * sigmoid(y) */
-  OCT_POST_GELU_ERF = 9,    /* y * (1 + erf(y / sqrt(2))) / 2 */
-  OCT_POST_GELU_TANH = 10,  /* y * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 y^3))) / 2 */
-  OCT_POST_ADD = 11,        /* y + x */
-  OCT_POST_MULTIPLY = 12    /* y * x */
+  OCT_POST_SILU = 8,       /* y * sigmoid(y) */
+  OCT_POST_GELU_ERF = 9,   /* y * (1 + erf(y / sqrt(2))) / 2 */
+  OCT_POST_GELU_TANH = 10, /* y * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 y^3))) / 2 */
+  OCT_POST_ADD = 11,       /* y + x */
+  OCT_POST_MULTIPLY = 12   /* y * x */
 } oct_post_kind;
 
 enum { OCT_MAX_POST_OPS = 8 };
@@ -193,7 +194,7 @@ typedef struct oct_post_op {
 
 /* The X of one post-operation at run time. */
 typedef struct oct_post_tensor {
-  const void *data;     /* aligned to its element; only the elements of C's shape are read */
+  const void* data;     /* aligned to its element; only the elements of C's shape are read */
   int64_t stride_bytes; /* from row to row; 0: every row of C sees the same row of X */
 } oct_post_tensor;
 
@@ -244,47 +245,50 @@ typedef struct oct_qgemm_desc {
   int64_t n, k;   /* 1 .. 2^31 - 1 each */
   uint32_t flags; /* OCT_QGEMM_* */
 
-  oct_dtype a_type;       /* OCT_U8 or OCT_S8; OCT_F32 or OCT_BF16 with `dynamic` */
-  int32_t a_zero_point;   /* within a_type's range */
-  float a_scale;          /* finite, positive, normal; as every scale here. These two are unused
-                             with A_PER_ROW and `dynamic` */
-  int32_t a_min, a_max;   /* a promise: every A[m,k] lies in [a_min, a_max]. Both 0: the whole
-                             range of a_type. A range of at most 128 values lets cheaper exact
-                             kernels run. Data outside breaks exactness, never memory safety. */
+  oct_dtype a_type;     /* OCT_U8 or OCT_S8; OCT_F32 or OCT_BF16 with `dynamic` */
+  int32_t a_zero_point; /* within a_type's range */
+  float a_scale;        /* finite, positive, normal; as every scale here. These two are unused
+                           with A_PER_ROW and `dynamic` */
+  int32_t a_min, a_max; /* a promise: every A[m,k] lies in [a_min, a_max]. Both 0: the whole
+                           range of a_type. A range of at most 128 values lets cheaper exact
+                           kernels run. Data outside breaks exactness, never memory safety. */
 
-  const void *b;          /* read during creation only */
+  const void* b; /* read during creation only */
   oct_b_layout b_layout;
   int64_t b_stride_bytes; /* 0: dense */
-  const float *b_scales;  /* 1 (per-tensor) or n (per-channel) scales; may be NULL for s32 C */
+  const float* b_scales;  /* 1 (per-tensor) or n (per-channel) scales; may be NULL for s32 C */
   int64_t b_scale_count;  /* 1 or n */
   oct_dtype b_type;       /* OCT_S8 or OCT_U8, which is as fast */
-  const int32_t *b_zero_points; /* 1 or n, within b_type's range; NULL: zeros. Other than 0 for s8
-                                   and 128 for u8 they cost a sum over every row of A */
+  const int32_t* b_zero_points; /* 1 or n, within b_type's range; NULL: zeros. Other than 0 for s8
+                                   and 128 for u8 (with AVX-VNNI-INT8 or AMX: 0, too) they cost a
+                                   sum over every row of A */
   int64_t b_zero_point_count;   /* 1 or n */
-  int64_t b_group_k;      /* 0, or the rows of B that share scales: a multiple of 4 that divides k.
-                             There are then (k / b_group_k) * n scales, those of the first group
-                             first. Not with s32 bias or C; b_zero_points only 0 (s8), 128 (u8) */
+  int64_t b_group_k; /* 0, or the rows of B that share scales: a multiple of 4 that divides k.
+                        There are then (k / b_group_k) * n scales, those of the first group
+                        first. Not with s32 bias or C; b_zero_points only 0 (s8), 128 (u8) */
 
-  oct_dtype bias_type;    /* OCT_NONE, OCT_S32 (scale a_scale * b_scales[n]) or OCT_F32 */
-  const void *bias;       /* n values; NULL exactly when bias_type is OCT_NONE */
+  oct_dtype bias_type; /* OCT_NONE, OCT_S32 (scale a_scale * b_scales[n]) or OCT_F32 */
+  const void* bias;    /* n values; NULL exactly when bias_type is OCT_NONE */
 
-  oct_dtype c_type;       /* OCT_S32, OCT_F32, OCT_BF16, OCT_U8 or OCT_S8 */
-  float c_scale;          /* u8/s8 only */
-  int32_t c_zero_point;   /* u8/s8 only; within c_type's range */
+  oct_dtype c_type;           /* OCT_S32, OCT_F32, OCT_BF16, OCT_U8 or OCT_S8 */
+  float c_scale;              /* u8/s8 only */
+  int32_t c_zero_point;       /* u8/s8 only; within c_type's range */
   float clamp_min, clamp_max; /* with OCT_QGEMM_CLAMP: clamp_min <= clamp_max, not NaN */
-  const oct_post_op *post;    /* post_count post-operations, in order; NULL if there are none */
+  const oct_post_op* post;    /* post_count post-operations, in order; NULL if there are none */
   int64_t post_count;         /* 0 .. OCT_MAX_POST_OPS */
 
-  int64_t m_hint;         /* the usual number of rows, 0 if unknown: ranks kernels, no limit */
-  const char *kernel;     /* NULL, or the name of the kernel to use (see oct_describe) */
-  const struct oct_dynamic *dynamic; /* exactly for f32 and bf16 A: how it becomes u8 or s8, in
+  int64_t m_hint;     /* the usual number of rows, 0 if unknown: ranks kernels, no limit */
+  const char* kernel; /* NULL, or the name of the kernel to use (see oct_describe) */
+  const struct oct_dynamic* dynamic; /* exactly for f32 and bf16 A: how it becomes u8 or s8, in
                                         the cache, before it is multiplied. K up to 65536; not
                                         with s32 C */
 } oct_qgemm_desc;
 
-#define OCT_QGEMM_DESC_INIT                                                                  \
-  {sizeof(oct_qgemm_desc), 0, 0, 0, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_B_KN, 0, NULL, 0,       \
-   OCT_S8, NULL, 0, 0, OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL, NULL}
+#define OCT_QGEMM_DESC_INIT                                                                     \
+  {                                                                                             \
+    sizeof(oct_qgemm_desc), 0, 0, 0, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_B_KN, 0, NULL, 0, OCT_S8, \
+        NULL, 0, 0, OCT_NONE, NULL, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, 0, NULL, NULL         \
+  }
 
 /* An immutable plan: packed weights, epilogue parameters, machine code. Any number of threads
  * may run one plan at the same time. */
@@ -298,39 +302,40 @@ typedef struct oct_qgemm oct_qgemm;
  * with zero point 0 and s8 B with zero points 0: 65793), is OCT_INVALID_ARGUMENT without
  * ALLOW_WRAP.
  * The caller owns *plan and ends it with oct_qgemm_destroy. Thread-safe. */
-OCT_API oct_status oct_qgemm_create(oct_context *context, const oct_qgemm_desc *desc,
-                                    oct_qgemm **plan);
+OCT_API oct_status oct_qgemm_create(oct_context* context, const oct_qgemm_desc* desc,
+                                    oct_qgemm** plan);
 
 /* Ends a plan that no thread is running. NULL is ignored. */
-OCT_API void oct_qgemm_destroy(oct_qgemm *plan);
+OCT_API void oct_qgemm_destroy(oct_qgemm* plan);
 
 typedef struct oct_qgemm_args {
   size_t struct_size;
-  int64_t m;              /* rows of A and C; 0 is legal and does nothing */
-  const void *a;          /* M x K, aligned to its element; only these elements are read */
-  int64_t a_stride_bytes; /* >= K * element size, and a multiple of it */
-  void *c;                /* M x N, aligned to its element; only these elements are written */
-  int64_t c_stride_bytes; /* >= N * element size, and a multiple of it */
-  const oct_post_tensor *post; /* one for every post-operation, ignored where it has no tensor;
-                                  NULL if none has. X may be C itself, with equal strides and
-                                  element sizes; otherwise it must not overlap C */
-  const float *a_scales;        /* with A_PER_ROW: M scales (not for s32 C) */
-  const int32_t *a_zero_points; /* with A_PER_ROW: M zero points of a_type; NULL: zeros */
+  int64_t m;                    /* rows of A and C; 0 is legal and does nothing */
+  const void* a;                /* M x K, aligned to its element; only these elements are read */
+  int64_t a_stride_bytes;       /* >= K * element size, and a multiple of it */
+  void* c;                      /* M x N, aligned to its element; only these elements are written */
+  int64_t c_stride_bytes;       /* >= N * element size, and a multiple of it */
+  const oct_post_tensor* post;  /* one for every post-operation, ignored where it has no tensor;
+                                   NULL if none has. X may be C itself, with equal strides and
+                                   element sizes; otherwise it must not overlap C */
+  const float* a_scales;        /* with A_PER_ROW: M scales (not for s32 C) */
+  const int32_t* a_zero_points; /* with A_PER_ROW: M zero points of a_type; NULL: zeros */
 } oct_qgemm_args;
 
-#define OCT_QGEMM_ARGS_INIT {sizeof(oct_qgemm_args), 0, NULL, 0, NULL, 0, NULL, NULL, NULL}
+#define OCT_QGEMM_ARGS_INIT \
+  { sizeof(oct_qgemm_args), 0, NULL, 0, NULL, 0, NULL, NULL, NULL }
 
 /* Runs a plan: writes all of C, reads all of A. C must not overlap A. Allocates nothing, takes
  * no lock; uses up to the context's threads. Uses at most 96 KiB of stack in each thread.
  * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH. Thread-safe. */
-OCT_API oct_status oct_qgemm_run(const oct_qgemm *plan, const oct_qgemm_args *args);
+OCT_API oct_status oct_qgemm_run(const oct_qgemm* plan, const oct_qgemm_args* args);
 
 /* Why the plan computes as it does, for `m` rows, as JSON: {"op", "problem", "kernel", "isa",
  * "blocking", "threads", "predicted_cycles", "candidates": [{"kernel", "predicted_cycles",
  * "chosen", "rejected"}]}: predictions are for one core; "rejected" is the reason, or null.
  * Buffer rules as in oct_describe. */
-OCT_API oct_status oct_qgemm_explain(const oct_qgemm *plan, int64_t m, char *buffer, size_t size,
-                                     size_t *needed);
+OCT_API oct_status oct_qgemm_explain(const oct_qgemm* plan, int64_t m, char* buffer, size_t size,
+                                     size_t* needed);
 
 /* -------------------------------------------------------------------- qconv -- */
 
@@ -364,109 +369,113 @@ enum {
  *   TRANSPOSED: the adjoint of that map in its spatial indices, output size
  *   (in - 1) * stride - pad_begin - pad_end + dilation * (kernel - 1) + 1 + output_padding.
  *
- * The epilogue is qgemm's with N the output channels (oct_qgemm_desc). add_type is short for a first
- * post-operation OCT_POST_ADD with these parameters, whose tensor is oct_qconv_args' `add`. */
+ * The epilogue is qgemm's with N the output channels (oct_qgemm_desc). add_type is short for a
+ * first post-operation OCT_POST_ADD with these parameters, whose tensor is oct_qconv_args' `add`.
+ */
 typedef struct oct_qconv_desc {
   size_t struct_size;
-  int32_t rank;                 /* 1, 2 or 3 */
-  uint32_t flags;               /* OCT_QCONV_* */
-  int64_t in_channels, out_channels, groups; /* groups divides both */
-  int64_t kernel[OCT_MAX_SPATIAL];           /* >= 1 */
-  int64_t stride[OCT_MAX_SPATIAL];           /* >= 1 */
-  int64_t dilation[OCT_MAX_SPATIAL];         /* >= 1 */
+  int32_t rank;                                                 /* 1, 2 or 3 */
+  uint32_t flags;                                               /* OCT_QCONV_* */
+  int64_t in_channels, out_channels, groups;                    /* groups divides both */
+  int64_t kernel[OCT_MAX_SPATIAL];                              /* >= 1 */
+  int64_t stride[OCT_MAX_SPATIAL];                              /* >= 1 */
+  int64_t dilation[OCT_MAX_SPATIAL];                            /* >= 1 */
   int64_t pad_begin[OCT_MAX_SPATIAL], pad_end[OCT_MAX_SPATIAL]; /* >= 0 */
-  int64_t output_padding[OCT_MAX_SPATIAL];   /* TRANSPOSED only, < max(stride, dilation) */
+  int64_t output_padding[OCT_MAX_SPATIAL]; /* TRANSPOSED only, < max(stride, dilation) */
 
-  oct_dtype a_type;             /* A: as in oct_qgemm_desc */
+  oct_dtype a_type; /* A: as in oct_qgemm_desc */
   int32_t a_zero_point;
   float a_scale;
   int32_t a_min, a_max;
 
-  const void *w;                /* dense; read during creation only */
+  const void* w; /* dense; read during creation only */
   oct_weights_layout w_layout;
-  const float *w_scales;        /* per output channel, or one */
+  const float* w_scales;        /* per output channel, or one */
   int64_t w_scale_count;        /* 1 or out_channels */
   oct_dtype w_type;             /* these: as b_type, b_zero_points in oct_qgemm_desc */
-  const int32_t *w_zero_points; /* per output channel, or one; NULL: zeros */
+  const int32_t* w_zero_points; /* per output channel, or one; NULL: zeros */
   int64_t w_zero_point_count;   /* 1 or out_channels */
 
-  oct_dtype bias_type;          /* as in oct_qgemm_desc */
-  const void *bias;             /* out_channels values */
+  oct_dtype bias_type; /* as in oct_qgemm_desc */
+  const void* bias;    /* out_channels values */
 
-  oct_dtype add_type;           /* OCT_NONE, OCT_U8 or OCT_S8: the type of X */
+  oct_dtype add_type; /* OCT_NONE, OCT_U8 or OCT_S8: the type of X */
   float add_scale;
   int32_t add_zero_point;
 
-  oct_dtype c_type;             /* as in oct_qgemm_desc; s32 excludes add_type */
+  oct_dtype c_type; /* as in oct_qgemm_desc; s32 excludes add_type */
   float c_scale;
   int32_t c_zero_point;
   float clamp_min, clamp_max;
-  const oct_post_op *post;      /* as in oct_qgemm_desc; with add_type, at most
-                                   OCT_MAX_POST_OPS - 1 */
+  const oct_post_op* post; /* as in oct_qgemm_desc; with add_type, at most
+                              OCT_MAX_POST_OPS - 1 */
   int64_t post_count;
 
   int64_t size_hint[OCT_MAX_SPATIAL]; /* the usual input size, 0 if unknown: ranks lowerings */
-  const char *kernel_name;      /* NULL, or the kernel to use */
+  const char* kernel_name;            /* NULL, or the kernel to use */
 } oct_qconv_desc;
 
-#define OCT_QCONV_DESC_INIT                                                                   \
-  {sizeof(oct_qconv_desc), 2, 0, 0, 0, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0},         \
-   {0, 0, 0}, {0, 0, 0}, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_WEIGHTS_OHWI, NULL, 0, OCT_S8, NULL, \
-   0, OCT_NONE, NULL, OCT_NONE, 1.0f, 0, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, {0, 0, 0}, NULL}
+#define OCT_QCONV_DESC_INIT                                                                       \
+  {                                                                                               \
+    sizeof(oct_qconv_desc), 2, 0, 0, 0, 1, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, \
+        {0, 0, 0}, OCT_U8, 0, 1.0f, 0, 0, NULL, OCT_WEIGHTS_OHWI, NULL, 0, OCT_S8, NULL, 0,       \
+        OCT_NONE, NULL, OCT_NONE, 1.0f, 0, OCT_U8, 1.0f, 0, 0.0f, 0.0f, NULL, 0, {0, 0, 0}, NULL  \
+  }
 
 /* As oct_qgemm: immutable, thread-safe, and good for any batch and input size. */
 typedef struct oct_qconv oct_qconv;
 
 /* Creates a plan; as oct_qgemm_create. K, for the bound on sums, is taps * channels of a group. */
-OCT_API oct_status oct_qconv_create(oct_context *context, const oct_qconv_desc *desc,
-                                    oct_qconv **plan);
+OCT_API oct_status oct_qconv_create(oct_context* context, const oct_qconv_desc* desc,
+                                    oct_qconv** plan);
 
 /* Ends a plan that no thread is running. NULL is ignored. */
-OCT_API void oct_qconv_destroy(oct_qconv *plan);
+OCT_API void oct_qconv_destroy(oct_qconv* plan);
 
 /* A channels-last tensor: channels are contiguous, strides are free. A stride of 0 is the dense
  * one. */
 typedef struct oct_tensor {
-  void *data;                   /* only read for inputs */
+  void* data; /* only read for inputs */
   int64_t batch_stride_bytes;
   int64_t stride_bytes[OCT_MAX_SPATIAL]; /* from one depth, row, pixel to the next */
 } oct_tensor;
 
 typedef struct oct_qconv_args {
   size_t struct_size;
-  int64_t batch;                /* 0 is legal and does nothing */
+  int64_t batch; /* 0 is legal and does nothing */
   int64_t in_size[OCT_MAX_SPATIAL];
-  oct_tensor a, c;              /* A [batch, in.., in_channels], C [batch, out.., out_channels] */
-  oct_tensor add;               /* X, shaped as C; only with add_type */
-  const oct_tensor *post;       /* as in oct_qgemm_args */
-  void *scratch;                /* NULL: buffers are on the stack */
-  size_t scratch_bytes;         /* at least what oct_qconv_scratch_bytes says, if scratch is set */
+  oct_tensor a, c;        /* A [batch, in.., in_channels], C [batch, out.., out_channels] */
+  oct_tensor add;         /* X, shaped as C; only with add_type */
+  const oct_tensor* post; /* as in oct_qgemm_args */
+  void* scratch;          /* NULL: buffers are on the stack */
+  size_t scratch_bytes;   /* at least what oct_qconv_scratch_bytes says, if scratch is set */
 } oct_qconv_args;
 
-#define OCT_QCONV_ARGS_INIT                                                                   \
-  {sizeof(oct_qconv_args), 1, {0, 0, 0}, {NULL, 0, {0, 0, 0}}, {NULL, 0, {0, 0, 0}},          \
-   {NULL, 0, {0, 0, 0}}, NULL, NULL, 0}
+#define OCT_QCONV_ARGS_INIT                                                           \
+  {                                                                                   \
+    sizeof(oct_qconv_args), 1, {0, 0, 0}, {NULL, 0, {0, 0, 0}}, {NULL, 0, {0, 0, 0}}, \
+        {NULL, 0, {0, 0, 0}}, NULL, NULL, 0                                           \
+  }
 
 /* The output size for an input size. OCT_INVALID_ARGUMENT if it would be empty or overflow. */
-OCT_API oct_status oct_qconv_output_size(const oct_qconv *plan,
+OCT_API oct_status oct_qconv_output_size(const oct_qconv* plan,
                                          const int64_t in_size[OCT_MAX_SPATIAL],
                                          int64_t out_size[OCT_MAX_SPATIAL]);
 
 /* Runs a plan; as oct_qgemm_run. C must not overlap A; X may be C itself (same pointer and
  * strides), as other tensors of post-operations may. Buffers are
- * at most 96 KiB for each thread, whatever the sizes: on its stack, or in `scratch`, which no tensor
- * may overlap and no other run may use meanwhile. */
-OCT_API oct_status oct_qconv_run(const oct_qconv *plan, const oct_qconv_args *args);
+ * at most 96 KiB for each thread, whatever the sizes: on its stack, or in `scratch`, which no
+ * tensor may overlap and no other run may use meanwhile. */
+OCT_API oct_status oct_qconv_run(const oct_qconv* plan, const oct_qconv_args* args);
 
 /* How many bytes of scratch a run can be lent, of any alignment: the same for every batch and input
  * size. A run with scratch uses at most 16 KiB of stack.
  * Errors: OCT_INVALID_ARGUMENT (null). */
-OCT_API oct_status oct_qconv_scratch_bytes(const oct_qconv *plan, size_t *bytes);
+OCT_API oct_status oct_qconv_scratch_bytes(const oct_qconv* plan, size_t* bytes);
 
 /* As oct_qgemm_explain, for one image of the given size. */
-OCT_API oct_status oct_qconv_explain(const oct_qconv *plan,
-                                     const int64_t in_size[OCT_MAX_SPATIAL], char *buffer,
-                                     size_t size, size_t *needed);
+OCT_API oct_status oct_qconv_explain(const oct_qconv* plan, const int64_t in_size[OCT_MAX_SPATIAL],
+                                     char* buffer, size_t size, size_t* needed);
 
 /* ----------------------------------------------------- quantisation parameters -- */
 
@@ -493,11 +502,12 @@ typedef struct oct_qscheme {
   float eps;                    /* the least scale of oct_qparams_observer */
 } oct_qscheme;
 
-#define OCT_QSCHEME_INIT {sizeof(oct_qscheme), OCT_U8, 0, 0, 0, 1.1920928955078125e-7f}
+#define OCT_QSCHEME_INIT \
+  { sizeof(oct_qscheme), OCT_U8, 0, 0, 0, 1.1920928955078125e-7f }
 
 /* The integers [*lo, *hi] that a scheme uses.
  * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH. */
-OCT_API oct_status oct_qscheme_range(const oct_qscheme *scheme, int32_t *lo, int32_t *hi);
+OCT_API oct_status oct_qscheme_range(const oct_qscheme* scheme, int32_t* lo, int32_t* hi);
 
 /* The scale and zero point for real values [min, max], finite and min <= max; the range is widened
  * to hold 0 first. With [lo, hi] the scheme's integers, by the formula of
@@ -516,13 +526,13 @@ OCT_API oct_status oct_qscheme_range(const oct_qscheme *scheme, int32_t *lo, int
  *                         normal scale give 1/255, as the reference evaluator does for [0, 0].
  * Each equals its source bit for bit; they differ from one another. eps counts for the first only.
  * Errors: OCT_INVALID_ARGUMENT (also when the scale is beyond binary32), OCT_VERSION_MISMATCH. */
-OCT_API oct_status oct_qparams_observer(const oct_qscheme *scheme, float min, float max,
-                                        float *scale, int32_t *zero_point);
-OCT_API oct_status oct_qparams_fbgemm(const oct_qscheme *scheme, float min, float max,
-                                      float *scale, int32_t *zero_point);
-OCT_API oct_status oct_qparams_aten(const oct_qscheme *scheme, float min, float max,
-                                    float *scale, int32_t *zero_point);
-OCT_API oct_status oct_qparams_onnx(float min, float max, float *scale, int32_t *zero_point);
+OCT_API oct_status oct_qparams_observer(const oct_qscheme* scheme, float min, float max,
+                                        float* scale, int32_t* zero_point);
+OCT_API oct_status oct_qparams_fbgemm(const oct_qscheme* scheme, float min, float max, float* scale,
+                                      int32_t* zero_point);
+OCT_API oct_status oct_qparams_aten(const oct_qscheme* scheme, float min, float max, float* scale,
+                                    int32_t* zero_point);
+OCT_API oct_status oct_qparams_onnx(float min, float max, float* scale, int32_t* zero_point);
 
 /* ---------------------------------------------------------------- observers -- */
 
@@ -573,37 +583,42 @@ typedef struct oct_observer_desc {
   int32_t zero_point;   /* FIXED */
 } oct_observer_desc;
 
-#define OCT_OBSERVER_DESC_INIT                                                                \
-  {sizeof(oct_observer_desc), OCT_OBSERVER_MIN_MAX, OCT_QSCHEME_INIT, 0, 0, 0.01f, 2048, 99.99, \
-   0.0f, 0}
+#define OCT_OBSERVER_DESC_INIT                                                                   \
+  {                                                                                              \
+    sizeof(oct_observer_desc), OCT_OBSERVER_MIN_MAX, OCT_QSCHEME_INIT, 0, 0, 0.01f, 2048, 99.99, \
+        0.0f, 0                                                                                  \
+  }
 
 #define OCT_MAX_RANK 8
 
 /* A strided tensor: element (i0, i1, ...) is data[i0 * strides[0] + i1 * strides[1] + ...]. */
 typedef struct oct_f32_view {
   size_t struct_size;
-  const float *data; /* may be NULL if a size is 0 */
+  const float* data; /* may be NULL if a size is 0 */
   int32_t rank;      /* 1 .. OCT_MAX_RANK */
   int64_t sizes[OCT_MAX_RANK];
   int64_t strides[OCT_MAX_RANK]; /* in elements, of either sign; all 0: dense, the last dimension
                                     contiguous */
 } oct_f32_view;
 
-#define OCT_F32_VIEW_INIT {sizeof(oct_f32_view), NULL, 1, {0}, {0}}
+#define OCT_F32_VIEW_INIT                     \
+  {                                           \
+    sizeof(oct_f32_view), NULL, 1, {0}, { 0 } \
+  }
 
 /* Creates an observer that has seen nothing.
  * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY.
  * The caller owns *observer and ends it with oct_observer_destroy. */
-OCT_API oct_status oct_observer_create(const oct_observer_desc *desc, oct_observer **observer);
+OCT_API oct_status oct_observer_create(const oct_observer_desc* desc, oct_observer** observer);
 
 /* Ends an observer. NULL is ignored. */
-OCT_API void oct_observer_destroy(oct_observer *observer);
+OCT_API void oct_observer_destroy(oct_observer* observer);
 
 /* Shows one batch. Without a finite value it changes only the counts (and per channel, a channel
  * without one skips the batch). On failure the observer is as before.
  * Errors: OCT_INVALID_ARGUMENT (also when sizes[channel_axis] is not `channels`),
  * OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY. */
-OCT_API oct_status oct_observer_observe(oct_observer *observer, const oct_f32_view *batch);
+OCT_API oct_status oct_observer_observe(oct_observer* observer, const oct_f32_view* batch);
 
 /* Makes `observer` what it would be if the batches of `other`, which was created with an equal
  * description, had followed its own: exactly for MIN_MAX, up to rounding for MOVING_AVERAGE, to
@@ -611,43 +626,43 @@ OCT_API oct_status oct_observer_observe(oct_observer *observer, const oct_f32_vi
  * spreads farther).
  * Errors: OCT_INVALID_ARGUMENT (with the field in which the descriptions differ),
  * OCT_OUT_OF_MEMORY. */
-OCT_API oct_status oct_observer_merge(oct_observer *observer, const oct_observer *other);
+OCT_API oct_status oct_observer_merge(oct_observer* observer, const oct_observer* other);
 
 /* Makes an observer what it was when created.
  * Errors: OCT_INVALID_ARGUMENT, OCT_OUT_OF_MEMORY. */
-OCT_API oct_status oct_observer_reset(oct_observer *observer);
+OCT_API oct_status oct_observer_reset(oct_observer* observer);
 
 /* How many values were seen: finite, not a number, and infinite. Any pointer may be NULL. */
-OCT_API oct_status oct_observer_counts(const oct_observer *observer, uint64_t *finite,
-                                       uint64_t *nans, uint64_t *infinities);
+OCT_API oct_status oct_observer_counts(const oct_observer* observer, uint64_t* finite,
+                                       uint64_t* nans, uint64_t* infinities);
 
 /* The ranges that the parameters follow from. `count` is 1, or the number of channels. Where no
  * finite value was seen: min = +inf, max = -inf. FIXED: what its parameters can express. */
-OCT_API oct_status oct_observer_ranges(const oct_observer *observer, float *mins, float *maxs,
+OCT_API oct_status oct_observer_ranges(const oct_observer* observer, float* mins, float* maxs,
                                        int64_t count);
 
 /* The parameters. `count` is 1, or the number of channels. Where no finite value was seen: scale 1
  * and zero point 0, as in PyTorch.
  * Errors: OCT_INVALID_ARGUMENT (also when a range is too wide for a scale in binary32). */
-OCT_API oct_status oct_observer_qparams(const oct_observer *observer, float *scales,
-                                        int32_t *zero_points, int64_t count);
+OCT_API oct_status oct_observer_qparams(const oct_observer* observer, float* scales,
+                                        int32_t* zero_points, int64_t count);
 
 /* The histogram of HISTOGRAM to MSE: `bins` counts (fractions appear when the range grows) of bins
  * of equal width on [*min, *max].
  * Errors: OCT_INVALID_ARGUMENT (an observer without one; `bins` not its number of bins). */
-OCT_API oct_status oct_observer_histogram(const oct_observer *observer, float *counts,
-                                          int64_t bins, float *min, float *max);
+OCT_API oct_status oct_observer_histogram(const oct_observer* observer, float* counts, int64_t bins,
+                                          float* min, float* max);
 
 /* Writes the observer as a blob: magic, version, length, description and state, checksum; the same
  * bytes on every machine. Buffer rules as in oct_describe. */
-OCT_API oct_status oct_observer_save(const oct_observer *observer, void *buffer, size_t size,
-                                     size_t *needed);
+OCT_API oct_status oct_observer_save(const oct_observer* observer, void* buffer, size_t size,
+                                     size_t* needed);
 
 /* Creates an observer from the `size` bytes of a blob.
  * Errors: OCT_INVALID_ARGUMENT (not a blob of an observer; cut short; too long; damaged),
  * OCT_VERSION_MISMATCH (of a version that this library does not know), OCT_OUT_OF_MEMORY.
  * The caller owns *observer. */
-OCT_API oct_status oct_observer_load(const void *blob, size_t size, oct_observer **observer);
+OCT_API oct_status oct_observer_load(const void* blob, size_t size, oct_observer** observer);
 
 /* ------------------------------------------------------------- elementwise -- */
 
@@ -668,7 +683,7 @@ typedef enum oct_granularity {
 /* A matrix: rows of contiguous elements. A tensor [outer, channels, inner] with parameters per
  * channel is outer * channels rows for inner > 1 and outer rows for inner = 1. */
 typedef struct oct_matrix {
-  void *data;           /* only read for inputs; aligned to its element */
+  void* data; /* only read for inputs; aligned to its element */
   oct_dtype type;
   int64_t stride_bytes; /* from a row to the next, a multiple of the element; 0: dense */
 } oct_matrix;
@@ -686,69 +701,75 @@ typedef struct oct_matrix {
 typedef struct oct_quantize_args {
   size_t struct_size;
   int64_t rows, cols;
-  oct_matrix x;                 /* OCT_F32 or OCT_BF16 */
-  oct_matrix q;                 /* OCT_U8 or OCT_S8 */
+  oct_matrix x; /* OCT_F32 or OCT_BF16 */
+  oct_matrix q; /* OCT_U8 or OCT_S8 */
   oct_granularity granularity;
   oct_quantize_form form;
-  const float *scales;          /* RECIPROCAL: with a normal 1 / scale */
-  const int32_t *zero_points;   /* within q's type */
-  int32_t q_min, q_max;         /* both 0: the whole range of the type */
+  const float* scales;        /* RECIPROCAL: with a normal 1 / scale */
+  const int32_t* zero_points; /* within q's type */
+  int32_t q_min, q_max;       /* both 0: the whole range of the type */
 } oct_quantize_args;
 
-#define OCT_QUANTIZE_ARGS_INIT                                                            \
-  {sizeof(oct_quantize_args), 0, 0, {NULL, OCT_F32, 0}, {NULL, OCT_U8, 0}, OCT_PER_TENSOR, \
-   (oct_quantize_form)0, NULL, NULL, 0, 0}
+#define OCT_QUANTIZE_ARGS_INIT                                                              \
+  {                                                                                         \
+    sizeof(oct_quantize_args), 0, 0, {NULL, OCT_F32, 0}, {NULL, OCT_U8, 0}, OCT_PER_TENSOR, \
+        (oct_quantize_form)0, NULL, NULL, 0, 0                                              \
+  }
 
-OCT_API oct_status oct_quantize(const oct_context *context, const oct_quantize_args *args);
+OCT_API oct_status oct_quantize(const oct_context* context, const oct_quantize_args* args);
 
 /* x = float(q - zero_point) * scale, then rounded to nearest even for bf16. */
 typedef struct oct_dequantize_args {
   size_t struct_size;
   int64_t rows, cols;
-  oct_matrix q;                 /* OCT_U8 or OCT_S8 */
-  oct_matrix x;                 /* OCT_F32 or OCT_BF16 */
+  oct_matrix q; /* OCT_U8 or OCT_S8 */
+  oct_matrix x; /* OCT_F32 or OCT_BF16 */
   oct_granularity granularity;
-  const float *scales;
-  const int32_t *zero_points;   /* within q's type */
+  const float* scales;
+  const int32_t* zero_points; /* within q's type */
 } oct_dequantize_args;
 
-#define OCT_DEQUANTIZE_ARGS_INIT                                                             \
-  {sizeof(oct_dequantize_args), 0, 0, {NULL, OCT_U8, 0}, {NULL, OCT_F32, 0}, OCT_PER_TENSOR, \
-   NULL, NULL}
+#define OCT_DEQUANTIZE_ARGS_INIT                                                              \
+  {                                                                                           \
+    sizeof(oct_dequantize_args), 0, 0, {NULL, OCT_U8, 0}, {NULL, OCT_F32, 0}, OCT_PER_TENSOR, \
+        NULL, NULL                                                                            \
+  }
 
-OCT_API oct_status oct_dequantize(const oct_context *context, const oct_dequantize_args *args);
+OCT_API oct_status oct_dequantize(const oct_context* context, const oct_dequantize_args* args);
 
 /* c = clamp(rne(float(a - a_zero_point) * fl(a_scale / c_scale)) + c_zero_point, c_min, c_max). */
 typedef struct oct_requantize_args {
   size_t struct_size;
   int64_t rows, cols;
-  oct_matrix a, c;              /* OCT_U8 or OCT_S8 each */
-  oct_granularity granularity;  /* of both */
+  oct_matrix a, c;                  /* OCT_U8 or OCT_S8 each */
+  oct_granularity granularity;      /* of both */
   const float *a_scales, *c_scales; /* with a normal quotient */
   const int32_t *a_zero_points, *c_zero_points;
-  int32_t c_min, c_max;         /* both 0: the whole range of the type */
+  int32_t c_min, c_max; /* both 0: the whole range of the type */
 } oct_requantize_args;
 
-#define OCT_REQUANTIZE_ARGS_INIT                                                            \
-  {sizeof(oct_requantize_args), 0, 0, {NULL, OCT_U8, 0}, {NULL, OCT_U8, 0}, OCT_PER_TENSOR, \
-   NULL, NULL, NULL, NULL, 0, 0}
+#define OCT_REQUANTIZE_ARGS_INIT                                                                   \
+  {                                                                                                \
+    sizeof(oct_requantize_args), 0, 0, {NULL, OCT_U8, 0}, {NULL, OCT_U8, 0}, OCT_PER_TENSOR, NULL, \
+        NULL, NULL, NULL, 0, 0                                                                     \
+  }
 
-OCT_API oct_status oct_requantize(const oct_context *context, const oct_requantize_args *args);
+OCT_API oct_status oct_requantize(const oct_context* context, const oct_requantize_args* args);
 
 /* The least and the greatest of the finite elements; min = +inf, max = -inf where there are none.
  * Zeros are given as +0. The qparams functions take the result. */
 typedef struct oct_minmax_args {
   size_t struct_size;
   int64_t rows, cols;
-  oct_matrix x;                 /* OCT_F32 or OCT_BF16 */
+  oct_matrix x; /* OCT_F32 or OCT_BF16 */
   oct_granularity granularity;
   float *mins, *maxs;
 } oct_minmax_args;
 
 #define OCT_MINMAX_ARGS_INIT \
-  {sizeof(oct_minmax_args), 0, 0, {NULL, OCT_F32, 0}, OCT_PER_TENSOR, NULL, NULL}
+  { sizeof(oct_minmax_args), 0, 0, {NULL, OCT_F32, 0}, OCT_PER_TENSOR, NULL, NULL }
 
-OCT_API oct_status oct_minmax(const oct_context *context, const oct_minmax_args *args);
+OCT_API oct_status oct_minmax(const oct_context* context, const oct_minmax_args* args);
 
 /* ----------------------------------------------------------- dynamic A -- */
 
@@ -773,8 +794,11 @@ struct oct_dynamic {
 };
 typedef struct oct_dynamic oct_dynamic;
 
-#define OCT_DYNAMIC_INIT                                                                      \
-  {sizeof(oct_dynamic), OCT_PER_ROW, (oct_qparams_formula)0, (oct_quantize_form)0, OCT_QSCHEME_INIT}
+#define OCT_DYNAMIC_INIT                                                            \
+  {                                                                                 \
+    sizeof(oct_dynamic), OCT_PER_ROW, (oct_qparams_formula)0, (oct_quantize_form)0, \
+        OCT_QSCHEME_INIT                                                            \
+  }
 
 /* ------------------------------------------------------- weights and biases -- */
 
@@ -787,31 +811,33 @@ typedef struct oct_weights_desc {
   size_t struct_size;
   oct_qscheme scheme;
   oct_quantize_form form;
-  const float *weights;
+  const float* weights;
   int64_t outer, channels, inner;
 } oct_weights_desc;
 
-#define OCT_WEIGHTS_DESC_INIT                                                             \
-  {sizeof(oct_weights_desc),                                                              \
-   {sizeof(oct_qscheme), OCT_S8, OCT_QSCHEME_SYMMETRIC, 0, 0, 1.1920928955078125e-7f},    \
-   (oct_quantize_form)0, NULL, 1, 1, 1}
+#define OCT_WEIGHTS_DESC_INIT                                                               \
+  {                                                                                         \
+    sizeof(oct_weights_desc),                                                               \
+        {sizeof(oct_qscheme), OCT_S8, OCT_QSCHEME_SYMMETRIC, 0, 0, 1.1920928955078125e-7f}, \
+        (oct_quantize_form)0, NULL, 1, 1, 1                                                 \
+  }
 
 /* Quantises weights: by oct_qparams_observer for the extrema of each channel, limited to the
  * scheme's integers. Writes outer * channels * inner bytes of the scheme's type, and one scale and
  * zero point per channel. `zero_points` may be NULL for symmetric s8, whose are all 0. The arrays
  * must not overlap.
  * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY. */
-OCT_API oct_status oct_quantize_weights(const oct_weights_desc *desc, void *q, float *scales,
-                                        int32_t *zero_points);
+OCT_API oct_status oct_quantize_weights(const oct_weights_desc* desc, void* q, float* scales,
+                                        int32_t* zero_points);
 
 /* A bias as int32 in the scale of an int8 product: q[i] = rne(bias[i] / fl(a_scale * b_scale[i])),
  * the quotient in binary64, limited to int32; `b_scale_count` is 1 or n. *saturated, unless NULL,
  * receives how many did not fit, which happens in channels whose weights are all near zero; an f32
  * bias has no such limit.
  * Errors: OCT_INVALID_ARGUMENT (also when a product of scales is not a normal number). */
-OCT_API oct_status oct_quantize_bias(const float *bias, int64_t n, float a_scale,
-                                     const float *b_scales, int64_t b_scale_count, int32_t *q,
-                                     int64_t *saturated);
+OCT_API oct_status oct_quantize_bias(const float* bias, int64_t n, float a_scale,
+                                     const float* b_scales, int64_t b_scale_count, int32_t* q,
+                                     int64_t* saturated);
 
 /* --------------------------------------------------------------- equalising -- */
 
@@ -822,18 +848,18 @@ OCT_API oct_status oct_quantize_bias(const float *bias, int64_t n, float a_scale
  * but a positively homogeneous function (ReLU, PReLU) between them. */
 typedef struct oct_equalize_desc {
   size_t struct_size;
-  int64_t channels;        /* those between the layers */
-  const float *weights1;   /* [outer1, channels, inner1]; a linear layer [OC, IC]: 1, OC, IC */
+  int64_t channels;      /* those between the layers */
+  const float* weights1; /* [outer1, channels, inner1]; a linear layer [OC, IC]: 1, OC, IC */
   int64_t outer1, inner1;
-  const float *bias1;      /* `channels` values, or NULL */
-  const float *weights2;   /* [outer2, channels, inner2]; a linear layer [OC, IC]: OC, IC, 1 */
+  const float* bias1;    /* `channels` values, or NULL */
+  const float* weights2; /* [outer2, channels, inner2]; a linear layer [OC, IC]: OC, IC, 1 */
   int64_t outer2, inner2;
-  double threshold;        /* stop when the norms of both weights' changes sum to less */
-  int32_t max_iterations;  /* at least 1 */
+  double threshold;       /* stop when the norms of both weights' changes sum to less */
+  int32_t max_iterations; /* at least 1 */
 } oct_equalize_desc;
 
 #define OCT_EQUALIZE_DESC_INIT \
-  {sizeof(oct_equalize_desc), 1, NULL, 1, 1, NULL, NULL, 1, 1, 1e-4, 100}
+  { sizeof(oct_equalize_desc), 1, NULL, 1, 1, NULL, NULL, 1, 1, 1e-4, 100 }
 
 /* Cross-layer equalisation, as torch.ao.quantization's `equalize`: with r1 and r2 the widths of a
  * channel's ranges in the two layers and f = sqrt(r1 / (r2 + 1e-9)), layer 1 and its bias are
@@ -841,24 +867,24 @@ typedef struct oct_equalize_desc {
  * may be the old arrays), and, unless NULL, the product of the factors of each channel and the
  * number of iterations.
  * Errors: OCT_INVALID_ARGUMENT, OCT_VERSION_MISMATCH, OCT_OUT_OF_MEMORY. */
-OCT_API oct_status oct_cross_layer_equalize(const oct_equalize_desc *desc, float *weights1,
-                                            float *bias1, float *weights2, float *factors,
-                                            int32_t *iterations);
+OCT_API oct_status oct_cross_layer_equalize(const oct_equalize_desc* desc, float* weights1,
+                                            float* bias1, float* weights2, float* factors,
+                                            int32_t* iterations);
 
 /* SmoothQuant: factors[c] = (x_absmax[c] + eps)^alpha / (w_absmax[c] + eps)^(1 - alpha), eps =
  * 2^-23, from the greatest magnitudes of each input channel of a layer in activations and weights.
  * Activations are to be divided by the factors, which is folded into the layer before (for a
  * normalisation: its gain and bias), and weights multiplied, by oct_scale_channels.
  * Errors: OCT_INVALID_ARGUMENT (also for alpha outside [0, 1], negative magnitudes). */
-OCT_API oct_status oct_smoothquant_factors(int64_t channels, const float *x_absmax,
-                                           const float *w_absmax, double alpha, float *factors);
+OCT_API oct_status oct_smoothquant_factors(int64_t channels, const float* x_absmax,
+                                           const float* w_absmax, double alpha, float* factors);
 
 /* PyTorch's input-weight equalisation: factors[c] = sqrt((w_max - w_min) / (x_max - x_min)), by
  * which activations are to be multiplied and weights divided.
  * Errors: OCT_INVALID_ARGUMENT (also when a minimum is above its maximum). */
-OCT_API oct_status oct_input_weight_factors(int64_t channels, const float *x_min,
-                                            const float *x_max, const float *w_min,
-                                            const float *w_max, float *factors);
+OCT_API oct_status oct_input_weight_factors(int64_t channels, const float* x_min,
+                                            const float* x_max, const float* w_min,
+                                            const float* w_max, float* factors);
 
 typedef enum oct_scale_operation {
   OCT_SCALE_MULTIPLY = 1,
@@ -867,9 +893,9 @@ typedef enum oct_scale_operation {
 
 /* y = x * factors[c] or x / factors[c] for an array [outer, channels, inner]; y may be x.
  * Errors: OCT_INVALID_ARGUMENT (also when a factor is not finite, positive and normal). */
-OCT_API oct_status oct_scale_channels(oct_scale_operation operation, const float *x, int64_t outer,
-                                      int64_t channels, int64_t inner, const float *factors,
-                                      float *y);
+OCT_API oct_status oct_scale_channels(oct_scale_operation operation, const float* x, int64_t outer,
+                                      int64_t channels, int64_t inner, const float* factors,
+                                      float* y);
 
 #ifdef __cplusplus
 } /* extern "C" */
