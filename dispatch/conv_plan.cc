@@ -142,7 +142,7 @@ class ConvBuilder {
   const GemmCode* code_for(const KernelRow& row, int n) {
     GemmSpec spec;
     spec.n = n;
-    spec.taps = true;
+    spec.taps = plan_.diagonal || !plan_.sees_one_tap();
     set_k(row, plan_.tap_k, plan_.tap_count, &spec);
     if (row.isa != Isa::kAmx) {
       const int64_t steps = k_steps(row, plan_.tap_k).whole;

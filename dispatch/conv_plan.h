@@ -15,6 +15,7 @@
 // a panel spans many groups (GemmSpec::group_in).
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,6 +93,13 @@ struct oct_qconv {
   // Products of one tap in a sum: tap_k, less what fills up a folded one.
   int64_t real_tap_k() const { return shape.taps() * shape.group_in() / tap_count; }
   const oct::Layout& layout() const { return selection.best().layout; }
+  // Whether every output sees one tap, where its own pixel begins: then there is no list.
+  bool sees_one_tap() const {
+    const auto& axes = shape.axes;
+    return folded || std::all_of(axes.begin(), axes.end(), [](const oct::ConvAxis& a) {
+             return a.kernel == 1 && a.pad_begin == 0 && a.pad_end == 0 && !a.transposed;
+           });
+  }
 };
 
 namespace oct {

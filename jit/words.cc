@@ -94,6 +94,12 @@ void WordsAvx2::load_unzip_index(const Xmm& index) {
   as.vmovdqu(index, as.constant({0, 4, 1, 5, 2, 6, 3, 7}));
 }
 
+void WordsAvx2::rotate_lanes(const Xmm& v, int by) {
+  const Ymm y(v.getIdx());
+  constexpr uint8_t kByQuads[] = {0xe4, 0x39, 0x4e, 0x93};
+  as.vpermq(y, y, kByQuads[by / 2]);
+}
+
 void WordsAvx2::load_bytes(const Xmm& v, const Address& from, int count, bool is_signed) {
   const Xmm x(v.getIdx());
   const auto at = [&](int offset) { return as.ptr[from.getRegExp() + offset]; };
@@ -217,6 +223,10 @@ void WordsAvx512::load_unzip_index(const Xmm& index) {
     as.vmovdqu32(index, as.constant({0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}));
   else
     as.vmovdqu32(index, as.constant({0, 4, 1, 5, 2, 6, 3, 7}));
+}
+
+void WordsAvx512::rotate_lanes(const Xmm& v, int by) {
+  as.valignd(v, v, v, static_cast<uint8_t>(by));
 }
 
 // A masked load does not touch what it leaves out.

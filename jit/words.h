@@ -10,6 +10,8 @@
 // exact on the data they accept.
 #pragma once
 
+#include <bit>
+
 #include "jit/assembler.h"
 #include "jit/isa.h"
 
@@ -70,6 +72,8 @@ class Words {
   // Undoes the lane order that packing four vectors of dwords to bytes leaves behind.
   virtual void unzip_lanes(const Xbyak::Xmm& v, const Xbyak::Xmm& index) = 0;
   virtual void load_unzip_index(const Xbyak::Xmm& index) = 0;
+  // Lane l of v becomes what lane (l + by) % lanes() held; `by` is a multiple of lanes() / 4.
+  virtual void rotate_lanes(const Xbyak::Xmm& v, int by) = 0;
   // v = the `count` <= lanes() bytes at `from`, widened to dwords; nothing beyond them is touched,
   // and the other lanes are arbitrary.
   virtual void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
@@ -92,6 +96,8 @@ class Words {
   // multiple of 16) may be used per function, announced beforehand.
   virtual void announce_partial(int count) = 0;
   virtual void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) = 0;
+  // Whether store_part leaves v as it is.
+  virtual bool keeps_stored(int count) const = 0;
 
   const DotShape shape;
 
@@ -128,6 +134,7 @@ class WordsAvx2 : public Words {
   void narrow16(const Xbyak::Xmm& v) override;
   void unzip_lanes(const Xbyak::Xmm& v, const Xbyak::Xmm& index) override;
   void load_unzip_index(const Xbyak::Xmm& index) override;
+  void rotate_lanes(const Xbyak::Xmm& v, int by) override;
   void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                   bool is_signed) override;
   void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) override;
@@ -138,6 +145,7 @@ class WordsAvx2 : public Words {
              const Xbyak::Xmm& t) override;
   void announce_partial(int) override {}
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
+  bool keeps_stored(int count) const override { return std::has_single_bit(unsigned(count)); }
 };
 
 // AVX2 and the VEX form of vpdpbusd.
@@ -170,6 +178,7 @@ class WordsAvx512 : public Words {
   void narrow16(const Xbyak::Xmm& v) override;
   void unzip_lanes(const Xbyak::Xmm& v, const Xbyak::Xmm& index) override;
   void load_unzip_index(const Xbyak::Xmm& index) override;
+  void rotate_lanes(const Xbyak::Xmm& v, int by) override;
   void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                   bool is_signed) override;
   void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) override;
@@ -181,6 +190,7 @@ class WordsAvx512 : public Words {
   void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes) override;
   void announce_partial(int count) override;
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
+  bool keeps_stored(int) const override { return true; }
 
  protected:
   void dot_vnni(const Xbyak::Xmm& acc, const Xbyak::Xmm& a, const Xbyak::Operand& b) override;

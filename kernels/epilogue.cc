@@ -9,6 +9,10 @@ namespace oct {
 
 using Xbyak::Xmm;
 
+namespace {
+constexpr int kPackedVectors = 4;  // of dwords, in one of bytes
+}  // namespace
+
 EpilogueParams spread(const EpilogueScalars& s) {
   EpilogueParams p;
   std::fill(std::begin(p.lo), std::end(p.lo), s.lo);
@@ -39,6 +43,13 @@ int epilogue_partial_bytes(const EpilogueSpec& spec, int n, int lanes) {
   return is_int8(spec.c_type) ? n : (n - 1) % lanes * size + size;
 }
 
+int epilogue_rows_together(const Words& w, const EpilogueSpec& spec, int n) {
+  const int nv = (n + w.lanes() - 1) / w.lanes();
+  if (!is_int8(spec.c_type) || spec.row_scale || has_tensor(spec.post) || !w.keeps_stored(n))
+    return 1;
+  return kPackedVectors / nv;
+}
+
 // Round to nearest even on the bits: x + 0x7fff + (bit 16 of x), upper half. VCVTNEPS2BF16 is not
 // used: it flushes denormals.
 void emit_bf16_rounding(Assembler& as, const Xmm& v, const Xmm& t) {
@@ -53,8 +64,9 @@ namespace {
 
 class RowEmitter {
  public:
-  RowEmitter(Assembler& as, const EpilogueRow& r, const Xmm* acc, int nv)
-      : as(as), r(r), w(r.words), spec(r.spec), acc(acc), nv(nv) {}
+  RowEmitter(Assembler& as, const EpilogueRow& r, const Xmm* acc, int row_nv, int rows)
+      : as(as), r(r), w(r.words), spec(r.spec), acc(acc), row_nv(row_nv), rows(rows),
+        nv(row_nv * rows) {}
 
   void values() {
     if (spec.c_type == DType::kS32) return;
@@ -82,19 +94,20 @@ class RowEmitter {
     for (int j = 0; j < nv; ++j) as.vcvtdq2ps(acc[j], acc[j]);
     spec.row_scale ? multiply_by_row() : multiply();
     if (spec.bias_f32)
-      for (int j = 0; j < nv; ++j) as.vaddps(acc[j], acc[j], as.ptr[r.bias + j * w.bytes()]);
+      for (int j = 0; j < nv; ++j)
+        as.vaddps(acc[j], acc[j], as.ptr[r.bias + j % row_nv * w.bytes()]);
     if (!spec.has_post()) return;
     const PostEmit post{
         w,         r.pool, spec.post, r.params, static_cast<int>(offsetof(EpilogueParams, post)),
         r.operands};
-    for (int j = 0; j < nv; ++j) emit_post_ops(as, post, acc[j], j);
+    for (int j = 0; j < nv; ++j) emit_post_ops(as, post, acc[j], j % row_nv);
   }
 
   void multiply() {
     for (int j = 0; j < nv; ++j) {
-      const Xbyak::Address memory = as.ptr[r.mult + j * w.bytes()];
+      const Xbyak::Address memory = as.ptr[r.mult + j % row_nv * w.bytes()];
       const Xbyak::Operand& mult =
-          r.held_mult ? static_cast<const Xbyak::Operand&>(r.held_mult[j]) : memory;
+          r.held_mult ? static_cast<const Xbyak::Operand&>(r.held_mult[j % row_nv]) : memory;
       as.vmulps(acc[j], acc[j], mult);
     }
   }
@@ -156,7 +169,13 @@ class RowEmitter {
     const Xmm index = w.reg(index_role.index());
     w.load_unzip_index(index);
     w.unzip_lanes(acc[0], index);
-    w.store_part(as.ptr[r.to], acc[0], r.n);
+    for (int i = 0; i < rows; ++i) {
+      if (i > 0) {
+        w.rotate_lanes(acc[0], row_nv * w.lanes() / 4);
+        as.add(r.to, *r.to_stride);
+      }
+      w.store_part(as.ptr[r.to], acc[0], r.n);
+    }
   }
 
   void narrow_bytes(const Xmm& v, bool u8) {
@@ -182,17 +201,17 @@ class RowEmitter {
   Words& w;
   const EpilogueSpec& spec;
   const Xmm* acc;
-  int nv;
+  const int row_nv, rows, nv;  // vectors of a row, rows, and vectors of all
 };
 
 }  // namespace
 
 void emit_epilogue_values(Assembler& as, const EpilogueRow& row, const Xmm* acc, int nv) {
-  RowEmitter(as, row, acc, nv).values();
+  RowEmitter(as, row, acc, nv, 1).values();
 }
 
-void emit_epilogue_row(Assembler& as, const EpilogueRow& row, const Xmm* acc, int nv) {
-  RowEmitter emitter(as, row, acc, nv);
+void emit_epilogue_rows(Assembler& as, const EpilogueRow& row, const Xmm* acc, int nv, int rows) {
+  RowEmitter emitter(as, row, acc, nv, rows);
   emitter.values();
   emitter.store();
 }

@@ -65,8 +65,9 @@ struct EpilogueScalars {
 };
 EpilogueParams spread(const EpilogueScalars& s);
 
-// Emits the epilogue of one row: `acc[0..nv)` hold int32 sums of columns [0, n) and are lost. `to`
-// is the row in memory; mult, bias and params are registers that hold GemmArgs' pointers.
+// Emits the epilogue of `rows` rows: `acc[0..nv)` hold the first one's int32 sums of columns [0,
+// n), the next nv the second one's, and so on; they are lost. `to` is the first row in memory, and
+// the last one afterwards; mult, bias and params are registers that hold GemmArgs' pointers.
 struct EpilogueRow {
   Words& words;
   RegisterPool& pool;  // two registers must be available
@@ -76,8 +77,13 @@ struct EpilogueRow {
   const Xbyak::Xmm* held_mult = nullptr;    // mult's vectors, if they are kept in registers
   PostOperands* operands = nullptr;         // of the row, if a post-operation has a tensor
   const Xbyak::Reg64* row_scale = nullptr;  // where the row's scale is, with spec.row_scale
+  const Xbyak::Reg64* to_stride = nullptr;  // from a row to the next
 };
-void emit_epilogue_row(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv);
+void emit_epilogue_rows(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv,
+                        int rows);
+
+// How many rows of n columns fill the packs, at most: those can share them.
+int epilogue_rows_together(const Words& w, const EpilogueSpec& spec, int n);
 
 // All but the stores, for generators whose columns lie elsewhere. 8-bit outputs end up in acc[0],
 // every 128-bit lane holding four elements of acc[0], four of acc[1], and so on; others stay in

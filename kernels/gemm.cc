@@ -1,5 +1,8 @@
 #include "kernels/gemm.h"
 
+#include <algorithm>
+
+#include "kernels/gemm_vector.h"
 #include "kernels/pack.h"
 
 namespace oct {
@@ -9,7 +12,7 @@ namespace {
 std::string cache_key(const KernelRow& row, const GemmSpec& s) {
   std::string key = row.name;
   for (int field : {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_once}, int{s.a_shift},
-                    s.row_terms, int{s.taps}, s.k_fixed, s.clip, s.group_in, s.group_out})
+                    s.row_terms, int{s.taps}, s.k_fixed, s.k_last, s.clip, s.group_in, s.group_out})
     key += ' ' + std::to_string(field);
   return key + s.epilogue.key();
 }
@@ -26,7 +29,11 @@ void set_k(const KernelRow& row, int64_t k, int64_t runs, GemmSpec* spec) {
   const KSteps s = k_steps(row, k);
   spec->k_step = s.step;
   spec->k_tail = s.tail;
-  if (row.isa != Isa::kAmx) return;
+  if (row.isa != Isa::kAmx) {
+    if (!spec->taps)
+      spec->k_last = static_cast<int>(std::min<int64_t>(gemm_last_steps(row, spec->n), s.count()));
+    return;
+  }
   spec->rows_per_step = amx_rows_per_step(row, runs * s.count());
   spec->a_once = runs == 1;
 }

@@ -368,9 +368,9 @@ class AmxEmitter {
       as.add(rTmp, arg(offsetof(GemmArgs, row_scale)));
     }
     if (spec.counts_rows()) as.add(row_number, 4);
-    emit_epilogue_row(
+    emit_epilogue_rows(
         as, {w, pool, spec.epilogue, spec.n, rC, rMult, rBias, rParams, nullptr, &operands, &rTmp},
-        acc.data(), map.columns);
+        acc.data(), map.columns, 1);
     as.add(rSums, sum_row_bytes());
     as.add(rC, arg(offsetof(GemmArgs, c_stride_bytes)));
     operands.next_row();

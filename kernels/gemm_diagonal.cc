@@ -71,11 +71,12 @@ void GemmEmitter::diagonal_group(Rows rows, int u, int set) {
 void GemmEmitter::load_diagonal(const Xmm& a, int i, int j, int u,
                                 const std::optional<Xmm>& index) {
   if (broadcasts()) {
-    as.vpbroadcastd(a, a_at(i, j * w.lanes() / spec.group_out * spec.group_in + u * kKr));
+    as.vpbroadcastd(a,
+                    as.ptr[a_row(i) + (j * w.lanes() / spec.group_out * spec.group_in + u * kKr)]);
   } else if (index) {
-    as.vpermd(Xbyak::Zmm(a.getIdx()), Xbyak::Zmm(index->getIdx()), a_at(i, 0));
+    as.vpermd(Xbyak::Zmm(a.getIdx()), Xbyak::Zmm(index->getIdx()), as.ptr[a_row(i)]);
   } else {
-    w.broadcast_bytes(a, a_at(i, j * window()), window());
+    w.broadcast_bytes(a, as.ptr[a_row(i) + j * window()], window());
     const auto s = static_cast<size_t>(u);
     if (s < selector_regs.size())
       as.vpshufb(a, a, w.reg(selector_regs[s]));

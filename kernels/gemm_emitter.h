@@ -49,14 +49,14 @@ class GemmEmitter {
   // ---- positional accessors ----
   Xmm acc(int i, int j, int set = 0) const { return w.reg(acc_regs[(set * m + i) * nv + j]); }
   Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
-  // The byte `offset` of row i of the current tile.
-  Address a_at(int i, int offset) const {
+  // Where row i of the current tile begins, less the groups passed.
+  Xbyak::RegExp a_row(int i) const {
     const Reg64& base = rA[i / kRowsPerBase];
     switch (i % kRowsPerBase) {
-      case 0: return as.ptr[base + offset];
-      case 1: return as.ptr[base + rAStride + offset];
-      case 2: return as.ptr[base + rAStride * 2 + offset];
-      default: return as.ptr[base + rAStride3 + offset];
+      case 0: return base;
+      case 1: return base + rAStride;
+      case 2: return base + rAStride * 2;
+      default: return base + rAStride3;
     }
   }
   int bases() const { return (m + kRowsPerBase - 1) / kRowsPerBase; }
@@ -70,9 +70,23 @@ class GemmEmitter {
   static Xbyak::RegExp rsp_tiles() { return Reg64(Operand::RSP); }
   Address arg_qword(size_t offset) const { return as.qword[rArgs + offset]; }
 
-  // The rows of the tile that a tap contributes to.
+  GroupForm plain_form() const {
+    return {w, constant(), budget.b_held, a_group_bytes(), std::nullopt};
+  }
+  // Of spec.k_last.
+  int last_whole_steps() const { return spec.k_last - (spec.k_last && spec.k_tail); }
+
+  // Some rows of the tile.
   struct Rows {
     int begin, end;
+  };
+
+  // What the dots of one K group use.
+  struct GroupRegisters {
+    std::vector<RegisterPool::Role> scope;
+    std::vector<Xmm> a, t;
+    std::vector<Xmm> b;     // words of B that are held, vector by vector,
+    std::vector<int> held;  // so many of each; the others are read from memory
   };
 
   // ---- steps: gemm_vector.cc ----
@@ -86,15 +100,22 @@ class GemmEmitter {
   void k_loop(Rows rows) { mixed ? mixed_k_loop(rows) : plain_k_loop(rows); }
   void plain_k_loop(Rows rows);
   void advance(int groups);
+  void load_steps();
   void group(Rows rows, const GroupForm& form, int u, int set, std::optional<int> tail);
+  GroupRegisters group_registers(const GroupForm& form, bool hold);
+  void load_b(const GroupForm& form, const GroupRegisters& r, int u);
+  void dots(const GroupForm& form, const GroupRegisters& r, const Xbyak::RegExp& row, int i, int u,
+            int set, std::optional<int> tail);
   Address b_at(const DotShape& of, int u, int j, int word) const;
-  void load_a(const GroupForm& form, const std::vector<Xmm>& a, int i, int u,
+  void load_a(const GroupForm& form, const std::vector<Xmm>& a, const Xbyak::RegExp& row, int u,
               std::optional<int> tail);
-  void load_tail_bytes(const Address& from, int count);
+  void load_tail_bytes(const Xbyak::RegExp& from, int count);
   void merge_sets();
-  void epilogue();
+  void finish_rows();
+  void last_steps(Rows rows);
+  void epilogue(Rows rows);
   void load_row_pointer(size_t argument);
-  void add_row_terms(int i, const std::vector<Xmm>& sums);
+  void add_row_terms(int i, const Xmm* sums);
 
   // ---- gemm_mixed.cc ----
   void mixed_k_loop(Rows rows);
@@ -114,7 +135,7 @@ class GemmEmitter {
   void load_diagonal(const Xmm& a, int i, int j, int u, const std::optional<Xmm>& index);
   Address permutation(int j, int u);
 
-  // ---- general registers, one role each; the epilogue's follow once K is done ----
+  // ---- general registers, one role each; those of the epilogue have served by then ----
   const Reg64 rArgs{Operand::RDI}, rTile{Operand::RSI}, rK{Operand::RCX}, rB{Operand::RDX},
       rTmp{Operand::RAX}, rAStride{Operand::R8}, rAStride3{Operand::R9}, rOperand{Operand::R12},
       rC{Operand::R13}, rCStride{Operand::R14}, rTap{Operand::R15};
@@ -122,7 +143,7 @@ class GemmEmitter {
                             Reg64(Operand::RBP)};
   // Of these tiles, which are at most 12 rows high.
   const Reg64 &rRowInit = rA[kMaxBases - 1], &rList = rA[kMaxBases - 1];
-  const Reg64 &rMult = rK, &rBias = rB, &rParams = rA[0];
+  const Reg64 &rMult = rA[1], &rBias = rA[2], &rParams = rTap;
   static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |
                                         1u << Operand::R12 | 1u << Operand::R13 |
                                         1u << Operand::R14 | 1u << Operand::R15;

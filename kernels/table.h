@@ -64,6 +64,9 @@ struct GemmSpec {
   bool a_once = false;    // a panel sees every byte of A once: it need not stay in L1
   // Vector kernels only.
   int k_fixed = 0;  // the whole steps of a run, if few enough to be unrolled; 0: GemmArgs::k_groups
+  // So many of the last steps, the tail being one, go row by row, amid the epilogue of the rows
+  // before. Not with taps, mixed and block-diagonal B.
+  int k_last = 0;
   // Block-diagonal B: a column sees only the group_in bytes of A that belong to its group of
   // group_out columns (powers of two; both 0: all of A). A run is one group's bytes.
   int group_in = 0, group_out = 0;
