@@ -36,12 +36,46 @@ class ConvTask {
         std::max<int64_t>(1, static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / panel_bytes);
     for (int64_t first = panels_.begin; first < panels_.end; first += chunk) {
       chunk_ = {first, std::min(first + chunk, panels_.end)};
-      for (int64_t u = units_.begin; u < units_.end; ++u)
-        run_row(u / job_.segments, part(job_.out[2], job_.segments, u % job_.segments));
+      plan_.row->isa == Isa::kAmx ? run_by_kernel() : run_units(units_);
     }
   }
 
  private:
+  // Which tiles of a row are computed. Kernels with tiles of one height have no others.
+  enum class Part { kAll, kTall, kRest };
+
+  void run_units(IndexRange units) {
+    for (int64_t u = units.begin; u < units.end; ++u)
+      run_row(u / job_.segments, part(job_.out[2], job_.segments, u % job_.segments));
+  }
+
+  // AMX: another kernel or height of tiles means another configuration, so each takes as many rows
+  // as L2 holds the input of before the next has its turn.
+  void run_by_kernel() {
+    const IndexRange chunk = chunk_;
+    const ConvAxis& height = plan_.shape.axes[1];
+    const int64_t new_rows = height.transposed ? 1 : height.stride;
+    const int64_t unit_bytes = job_.in[2] * job_.a.stride[2] * new_rows / job_.segments;
+    const int64_t block = std::max<int64_t>(
+        1, static_cast<int64_t>(cpu_facts().l2_bytes) / 4 / std::max<int64_t>(1, unit_bytes));
+    for (int64_t u = units_.begin; u < units_.end; u += block)
+      for (chunk_.begin = chunk.begin; chunk_.begin < chunk.end; chunk_.begin = chunk_.end) {
+        chunk_.end = chunk_.begin + 1;
+        while (chunk_.end < chunk.end && same_tiles(panel(chunk_.begin), panel(chunk_.end)))
+          ++chunk_.end;
+        for (Part of_rows : {Part::kTall, Part::kRest}) {
+          part_ = of_rows;
+          run_units({u, std::min(u + block, units_.end)});
+        }
+      }
+  }
+
+  static bool same_tiles(const ConvPanel& a, const ConvPanel& b) {
+    return a.row == b.row && (a.n - 1) / kTileLanes == (b.n - 1) / kTileLanes;
+  }
+
+  const ConvPanel& panel(int64_t i) const { return plan_.panels[static_cast<size_t>(i)]; }
+
   ConvPoint point_at(size_t axis, int64_t o) const {
     const ConvAxis& a = plan_.shape.axes[axis];
     const auto phases = static_cast<int64_t>(a.phases.size());
@@ -66,8 +100,18 @@ class ConvTask {
       const int64_t q = std::max<int64_t>(0, (columns.begin - w.out_start + step - 1) / step);
       const int64_t end = std::min(outputs, w.outputs(columns.end));
       input_.w = &w;
-      if (q < end) run_columns({q, end});
+      if (q >= end) continue;
+      const IndexRange now = in_part({q, end});
+      if (now.begin < now.end) run_columns(now);
     }
+  }
+
+  // Of outputs q, those in tiles of the part at hand.
+  IndexRange in_part(IndexRange q) const {
+    if (part_ == Part::kAll) return q;
+    const RowSplit split = split_rows(q.end - q.begin, *panel(chunk_.begin).row);
+    const int64_t border = q.begin + split.tall * split.height;
+    return part_ == Part::kTall ? IndexRange{q.begin, border} : IndexRange{border, q.end};
   }
 
   // Outputs q of the row: panels that can share lists of taps together.
@@ -75,11 +119,11 @@ class ConvTask {
     g_.c_stride_bytes = input_.w->out_step * job_.c.stride[2];
     const bool by_channel = plan_.packed_a && !plan_.folded;
     for (int64_t i = chunk_.begin; i < chunk_.end;) {
-      const ConvPanel& first = plan_.panels[static_cast<size_t>(i)];
+      const ConvPanel& first = panel(i);
       if (i == chunk_.begin || by_channel) source_.prepare(input_, q, first.a_channel);
       bunch_.begin = i;
       for (; i < chunk_.end; ++i) {
-        const ConvPanel& p = plan_.panels[static_cast<size_t>(i)];
+        const ConvPanel& p = panel(i);
         if (p.row != first.row || (by_channel && p.a_channel != first.a_channel)) break;
       }
       bunch_.end = i;
@@ -203,7 +247,7 @@ class ConvTask {
     g_.tiles = tiles;
     int64_t summed_channel = -1;
     for (int64_t i = bunch_.begin; i < bunch_.end; ++i) {
-      const ConvPanel& panel = plan_.panels[static_cast<size_t>(i)];
+      const ConvPanel& panel = this->panel(i);
       if (taps_.tap_bytes != panel.tap_bytes) point_taps(panel.tap_bytes);
       g_.a = in_place ? a + panel.a_channel : a;
       if (!plan_.row_sum_factor.empty()) {
@@ -287,6 +331,7 @@ class ConvTask {
   const oct_qconv& plan_;
   const IndexRange units_, panels_;
   IndexRange chunk_{}, bunch_{};
+  Part part_ = Part::kAll;
   uint8_t* c_row_ = nullptr;
   std::array<const uint8_t*, kMaxPostOps> x_row_{};
   ConvInput input_{};

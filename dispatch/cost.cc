@@ -164,10 +164,8 @@ double row_sum_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& 
 
 double entry_cycles(const KernelRow& row, const WorkSize& size) {
   if (row.isa != Isa::kAmx) return 0;
-  const bool two_heights = split_rows(size.m, row).rest != 0;
-  const double once = (kTileConfigCycles + kTileReleaseCycles) / static_cast<double>(size.times);
-  const int changes = !two_heights ? 0 : size.times == 1 ? 1 : 2;
-  return once + changes * kTileConfigCycles;
+  const int heights = split_rows(size.m, row).rest != 0 ? 2 : 1;
+  return (heights * kTileConfigCycles + kTileReleaseCycles) / static_cast<double>(size.times);
 }
 
 int64_t useful_threads(double cycles, int threads) {

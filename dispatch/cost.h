@@ -45,8 +45,8 @@ double panel_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize
 double row_sum_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize& size,
                       int64_t n);
 
-// Cycles that do not depend on the panels: AMX tiles are configured, for each height of them, and
-// switched off after the last time.
+// Cycles that do not depend on the panels: AMX tiles are configured, once for each height of them
+// whatever the times, and switched off after the last one.
 double entry_cycles(const KernelRow& row, const WorkSize& size);
 
 // How many of `threads` threads so many predicted cycles are worth waking; at least 1.

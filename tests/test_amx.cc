@@ -1,10 +1,9 @@
 // Plans on AMX, natively or under the emulator: every number of rows, convolutions, the state that
-// threads are left in, how often tiles are configured, and where AMX is chosen.
+// threads are left in, and how often tiles are configured.
 #include <gtest/gtest.h>
 
 #include <cstdio>
 
-#include "dispatch/select.h"
 #include "kernels/pack.h"
 #include "tests/amx_pipeline.h"
 #include "tests/api_support.h"
@@ -104,6 +103,36 @@ TEST_F(Amx, ThreadsAreLeftWithoutTiles) {
   const QgemmProblem p = problem("gemm_u8s8s32_6x64x4_avx512vnni", 64, 64, 64);
   EXPECT_EQ(first_difference(p.run(context), p.expected(), p), "");
   EXPECT_EQ(emulate::counters().total(), 0u);
+}
+
+// By the library's own choice of kernel.
+TEST_F(Amx, ProductsOfEveryTypeHaveTheirInstruction) {
+  if (!counts()) GTEST_SKIP() << "the CPU has AMX: nothing is counted";
+  const Context context(machine.isas, 1);
+  const int32_t middle = 128;
+  struct {
+    oct_dtype a_type, b_type;
+    const int32_t* zero_point;
+    Mnemonic product;
+  } const cases[] = {
+      {OCT_U8, OCT_S8, nullptr, Mnemonic::kTdpbusd}, {OCT_S8, OCT_S8, nullptr, Mnemonic::kTdpbssd},
+      {OCT_U8, OCT_U8, nullptr, Mnemonic::kTdpbuud}, {OCT_S8, OCT_U8, nullptr, Mnemonic::kTdpbsud},
+      {OCT_U8, OCT_U8, &middle, Mnemonic::kTdpbusd}, {OCT_S8, OCT_U8, &middle, Mnemonic::kTdpbssd}};
+  for (const auto& c : cases) {
+    QgemmProblem p = problem("gemm_u8s8s32_32x32x64_amx", 128, 64, 320);
+    p.desc.kernel = nullptr;
+    p.desc.m_hint = p.m;
+    p.desc.a_type = c.a_type;
+    p.desc.a_zero_point = 5;
+    p.desc.b_type = c.b_type;
+    p.desc.b_zero_points = c.zero_point;
+    p.desc.b_zero_point_count = 1;
+    emulate::reset_counters();
+    EXPECT_EQ(first_difference(p.run(context), p.expected(), p), "");
+    const emulate::Counters seen = emulate::counters();
+    EXPECT_GT(seen[c.product], 0u) << p.text();
+    EXPECT_EQ(seen[c.product], seen.tile_products()) << p.text();
+  }
 }
 
 // How busy the products keep their unit, by a model: one product in 16 cycles with a latency of 52;
@@ -255,100 +284,32 @@ TEST_F(Amx, ConvolutionsOfEveryLoweringMatchTheReference) {
     }
 }
 
-// ---- selection ----
-
-// As on Sapphire Rapids, whatever this machine is.
-CpuFacts sapphire_rapids() {
-  CpuFacts facts;
-  facts.vendor = "intel";
-  facts.l1d_bytes = 48 << 10;
-  facts.l2_bytes = 2 << 20;
-  facts.l3_bytes = 32 << 20;
-  return facts;
-}
-
-Layer layer_of(DType a_type) {
-  Layer layer;
-  layer.a_type = a_type;
-  layer.a_min = dtype_min(a_type);
-  layer.a_max = dtype_max(a_type);
-  return layer;
-}
-
-Candidate choose(const Layer& layer, const std::vector<Isa>& usable, int64_t m, int64_t n,
-                 int64_t k) {
-  UsableIsas isas;
-  isas.reason.fill("not on this machine");
-  for (Isa isa : usable) {
-    isas.usable[static_cast<size_t>(isa)] = true;
-    isas.reason[static_cast<size_t>(isa)].clear();
-  }
-  Selection selection;
-  const Work work{layer, m, n, k, max_packed_rows(k), [] { return false; }, [] { return 1.0; }};
-  EXPECT_EQ(select_kernels(work, sapphire_rapids(), isas, &selection), OCT_OK);
-  return selection.best();
-}
-
-const std::vector<Isa> kAmxAndBelow{Isa::kAvx2, Isa::kAvx512bw, Isa::kAvx512Vnni, Isa::kAmx};
-
-std::string chosen(DType a_type, int64_t m, int64_t n, int64_t k) {
-  return choose(layer_of(a_type), kAmxAndBelow, m, n, k).row->name;
-}
-
-TEST(AmxSelection, LargeProblemsByName) {
-  EXPECT_EQ(chosen(DType::kU8, 1024, 1024, 1024), "gemm_u8s8s32_32x32x64_amx");
-  EXPECT_EQ(chosen(DType::kS8, 1024, 1024, 1024), "gemm_s8s8s32_32x32x64_amx");
-  EXPECT_EQ(chosen(DType::kU8, 16, 1024, 1024), "gemm_u8s8s32_16x64x64_amx");
-  EXPECT_EQ(chosen(DType::kU8, 1024, 16, 1024), "gemm_u8s8s32_64x16x64_amx");
-}
-
-// u8 weights are multiplied as they are where that saves the sums of A's rows, and where it does
-// not cost any: it does for the zero point 128, with which s8 weights have none.
-TEST(UnsignedWeights, AreMultipliedAsTheyAreUnlessTheirZeroPointIs128) {
-  const std::vector<Isa> int8{Isa::kAvx2, Isa::kAvxVnni, Isa::kAvxVnniInt8};
-  const std::vector<int32_t> none, zeros(1024), middle(1024, 128);
-  std::vector<int32_t> mixed(1024, 128);
-  mixed[1000] = 7;
+// Once for each kernel and height of its tiles, not for each row of the image or panel.
+TEST_F(Amx, ConvolutionsConfigureTilesOncePerKernelChange) {
+  if (!counts()) GTEST_SKIP() << "the CPU has AMX: nothing is counted";
+  const Context context(machine.isas, 1);
   struct {
-    DType a_type;
-    const std::vector<int32_t>& zero_points;
-    const char *on_amx, *on_int8;
-    bool row_sums;
+    ConvSize size;
+    uint64_t configurations;
   } const cases[] = {
-      {DType::kU8, none, "gemm_u8u8s32_32x32x64_amx", "gemm_u8u8s32_6x16x4_avxvnniint8", false},
-      {DType::kU8, zeros, "gemm_u8u8s32_32x32x64_amx", "gemm_u8u8s32_6x16x4_avxvnniint8", false},
-      {DType::kU8, middle, "gemm_u8s8s32_32x32x64_amx", "gemm_u8s8s32_6x16x4_avxvnni", false},
-      {DType::kU8, mixed, "gemm_u8u8s32_32x32x64_amx", "gemm_u8u8s32_6x16x4_avxvnniint8", true},
-      {DType::kS8, none, "gemm_s8u8s32_32x32x64_amx", "gemm_s8u8s32_6x16x4_avxvnniint8", false},
-      {DType::kS8, middle, "gemm_s8s8s32_32x32x64_amx", "gemm_s8s8s32_6x16x4_avxvnniint8", false},
-      {DType::kS8, mixed, "gemm_s8u8s32_32x32x64_amx", "gemm_s8u8s32_6x16x4_avxvnniint8", true},
+      {{"one panel, one height", 16, 32, 3, 1, 1, 28}, 1},
+      {{"rows of 32 + 5", 16, 32, 3, 1, 1, 37}, 2},
+      {{"a narrower panel", 16, 36, 3, 1, 1, 20}, 2},
+      {{"both", 16, 36, 3, 1, 1, 37}, 4},
+      {{"both, folded", 3, 36, 3, 1, 1, 37}, 4},
+      {{"a narrower panel, 1x1", 16, 36, 1, 1, 0, 9}, 2},
   };
   for (const auto& c : cases) {
-    Layer layer = layer_of(c.a_type);
-    layer.w_unsigned = true;
-    layer.w_zero_points = c.zero_points;
-    const Candidate amx = choose(layer, kAmxAndBelow, 1024, 1024, 1024);
-    EXPECT_STREQ(amx.row->name, c.on_amx);
-    EXPECT_EQ(amx.layout.row_sums, c.row_sums) << c.on_amx;
-    const Candidate avx = choose(layer, int8, 1024, 1024, 1024);
-    EXPECT_STREQ(avx.row->name, c.on_int8);
-    EXPECT_EQ(avx.layout.row_sums, c.row_sums) << c.on_int8;
+    ConvCase conv = conv_case(c.size, OCT_U8);
+    conv.desc.kernel_name = "gemm_u8s8s32_32x32x64_amx";
+    oct_qconv* plan = nullptr;
+    ASSERT_EQ(oct_qconv_create(context, &conv.desc, &plan), OCT_OK) << oct_last_error();
+    emulate::reset_counters();
+    EXPECT_EQ(conv.run(plan, 1), conv.expected()) << c.size.what;
+    EXPECT_EQ(emulate::counters()[Mnemonic::kLdtilecfg], c.configurations) << c.size.what;
+    EXPECT_EQ(emulate::counters()[Mnemonic::kTilerelease], 1u) << c.size.what;
+    oct_qconv_destroy(plan);
   }
-}
-
-// Small ones cost less on vectors: a product takes as long for one row as for sixteen, and tiles
-// have to be switched on and off.
-TEST(AmxSelection, SmallProblemsGoToVectors) {
-  const auto isa = [](int64_t m, int64_t n, int64_t k) {
-    const std::string name = chosen(DType::kU8, m, n, k);
-    return name.substr(name.rfind('_') + 1);
-  };
-  EXPECT_EQ(isa(1, 1024, 1024).substr(0, 10), "avx512vnni");
-  EXPECT_EQ(isa(1, 32, 64).substr(0, 10), "avx512vnni");
-  EXPECT_EQ(isa(16, 32, 64).substr(0, 10), "avx512vnni");
-  EXPECT_EQ(isa(64, 64, 4).substr(0, 10), "avx512vnni");
-  EXPECT_EQ(isa(256, 768, 768), "amx");
-  EXPECT_EQ(isa(32, 768, 768), "amx");
 }
 
 }  // namespace
