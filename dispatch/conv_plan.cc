@@ -101,7 +101,9 @@ const int8_t* channels_last(const oct_qconv_desc& d, const ConvShape& s, int shi
 class ConvBuilder {
  public:
   ConvBuilder(oct_qconv& plan, const int8_t* w)
-      : plan_(plan), shape_(plan.shape), layer_(plan.layer), w_(w) {}
+      : plan_(plan), shape_(plan.shape),
+        layer_(plan.layer), filters_{w, BLayout::kNK, plan.tap_count * plan.tap_k,
+                                     plan.tap_count * plan.tap_k, plan.shape.out_channels} {}
 
   void build() {
     const KernelRow& main = *plan_.layout().main;
@@ -171,6 +173,7 @@ class ConvBuilder {
     if (plan_.layout().row_sums) plan_.row_sum_factor.resize(plan_.columns);
     plan_.mult.resize(plan_.columns);
     plan_.bias_f32.resize(plan_.columns);
+    fetch_weights(weight_run(filters_, 0, plan_.panels[0].n));
     for (const ConvPanel& panel : plan_.panels) pack_panel(panel);
   }
 
@@ -185,14 +188,17 @@ class ConvBuilder {
       if (plan_.layout().row_sums)
         plan_.row_sum_factor[column] = -layer_.w_zero_point(c, plan_.w_shift);
     }
-    const int64_t filter = plan_.tap_count * plan_.tap_k;  // weights of one output channel
     uint8_t* to = plan_.packed_b.data() + panel.b_offset;
+    const int64_t first = panel.channel * filters_.stride_bytes;
     for (int64_t t = 0; t < plan_.tap_count; ++t, to += panel.tap_bytes) {
       ColumnSums sums[kMaxNr];
-      const BView tap{
-          w_ + panel.channel * filter + t * plan_.tap_k, BLayout::kNK, filter, plan_.tap_k, panel.n,
-          (panel.row->flags & kRowUnsignedB) != 0};
-      pack_b_panel(*panel.row, tap, 0, panel.n, to, sums);
+      BView tap = filters_;
+      tap.data += first + t * plan_.tap_k;
+      tap.k = plan_.tap_k;
+      tap.n = panel.n;
+      tap.is_unsigned = (panel.row->flags & kRowUnsignedB) != 0;
+      tap.ahead = weight_run(filters_, panel.channel + panel.n, panel.n, t, plan_.tap_count);
+      pack_b_panel(*panel.row, tap, 0, panel.n, to, plan_.tap_term.empty() ? nullptr : sums);
       if (!plan_.tap_term.empty()) correct(panel, t, sums);
     }
   }
@@ -218,7 +224,7 @@ class ConvBuilder {
   oct_qconv& plan_;
   const ConvShape& shape_;
   const Layer& layer_;
-  const int8_t* w_;
+  const BView filters_;  // a column for each output channel
   int64_t channel_ = 0;
   size_t b_bytes_ = 0;
 };

@@ -83,6 +83,7 @@ class PlanBuilder {
     plan_.bias.resize(plan_.columns);
     if (plan_.layout().row_sums) plan_.row_sum_factor.resize(plan_.columns);
     if (p_.varying_zero_points) plan_.zero_point_factor.resize(all);
+    fetch_weights(weight_run(p_.b, 0, plan_.panels[0].n));
     for (const Panel& panel : plan_.panels)
       for (int64_t group = 0; group < p_.groups(); ++group) pack_panel(panel, group);
   }
@@ -94,6 +95,7 @@ class PlanBuilder {
     BView b = p_.b;
     b.k = p_.kernel_k();
     b.data += group * b.k * (b.layout == BLayout::kKN ? b.stride_bytes : 1);
+    b.ahead = weight_run(p_.b, panel.n0 + panel.n, panel.n, group, p_.groups());
     const size_t bytes = packed_b_bytes(*panel.row, b.k, panel.n) * static_cast<size_t>(group);
     const size_t first = panel.column + plan_.columns * static_cast<size_t>(group);
     pack_b_panel(*panel.row, b, panel.n0, panel.n, plan_.packed_b.data() + panel.b_offset + bytes,

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "kernels/index_range.h"
 #include "kernels/pack_block.h"
 
 namespace oct {
@@ -27,13 +28,23 @@ BView as_is(BView b) {
   return b;
 }
 
+constexpr int64_t kCacheLine = 64;
+constexpr int64_t kMostFetched = 256 << 10;  // bytes at once: part of the smallest L2
+constexpr int64_t kLineGroups = kCacheLine / kKr;
+constexpr int kLineBlocks = kCacheLine / (kBlockColumns * kKr);
+
+inline void add_sums(const Halves& h, BlockSums& acc) {
+  const __m128i ones = _mm_set1_epi16(1);
+  acc.sum = _mm_add_epi32(acc.sum, _mm_madd_epi16(_mm_add_epi16(h.even, h.odd), ones));
+}
+
 class PanelPacker {
  public:
-  PanelPacker(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst)
+  PanelPacker(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst, bool wants_sums)
       : unsigned_(row.flags & kRowUnsignedB), b_(unsigned_ ? as_is(b) : b), n0_(n0), n_(n),
-        pairs_(row.b_form == BForm::kPairs16), lanes_(row.lanes),
+        wants_sums_(wants_sums), pairs_(row.b_form == BForm::kPairs16), lanes_(row.lanes),
         groups_(padded_groups(row, b.k)), width_((n + row.lanes - 1) / row.lanes * row.lanes),
-        dst_(static_cast<uint8_t*>(dst)) {}
+        dst_(static_cast<uint8_t*>(dst)), ahead_(b.ahead) {}
 
   void pack(ColumnSums* sums) {
     BlockSums acc[kMaxNr / kBlockColumns];
@@ -49,10 +60,12 @@ class PanelPacker {
         for (; c < blocks; ++c) put(g, c, block_at(g, c), acc[c]);
       }
     } else {
-      for (int64_t g = 0; g < groups_; g += kChunkGroups)
-        for (int c = 0; c < blocks; ++c)
-          pack_columns(c, g, std::min(groups_, g + kChunkGroups), acc[c]);
+      for (int64_t g = 0; g < groups_; g += kLineGroups)
+        for (int c = 0; c < blocks; c += kLineBlocks)
+          pack_columns({c, std::min(c + kLineBlocks, blocks)},
+                       {g, std::min(groups_, g + kLineGroups)}, acc);
     }
+    if (!wants_sums_) return;
     for (int i = 0; i < n_; ++i) {
       const BlockSums& a = acc[i / kBlockColumns];
       sums[i] = {lane(a.sum, i % kBlockColumns), lane(a.product, i % kBlockColumns)};
@@ -60,30 +73,40 @@ class PanelPacker {
   }
 
  private:
-  // Columns are packed four at a time, a quarter of a cache line of the panel; what this many
-  // groups fill of it stays in L1 until the other columns complete the lines.
-  static constexpr int64_t kChunkGroups = 64;
-  // Each column is a stream of its own, more of them than hardware prefetchers follow. Over
-  // ResNet-50's 53 plans asking for the lines of the block after the next takes 10.5 ms down to
-  // 8.7 (Zen 4, 2026-11-24; one or four blocks ahead: 8.9, 9.1).
-  static constexpr int kBlocksAhead = 2;
-  static constexpr int64_t kCacheLine = 64;
+  // Of each column a cache line at a time, and whole lines of the panel.
+  void pack_columns(IndexRange blocks, IndexRange groups, BlockSums* acc) {
+    // As much is fetched as is packed.
+    const int64_t columns = (blocks.end - blocks.begin) * kBlockColumns;
+    for (int64_t i = 0; i < columns && ahead_.begin < ahead_.end; ++i, ahead_.begin += kCacheLine)
+      _mm_prefetch(reinterpret_cast<const char*>(ahead_.begin), _MM_HINT_T1);
+    const bool whole = groups.end * kKr <= b_.k && blocks.end * kBlockColumns <= n_;
+    if (!pairs_ && whole && blocks.end - blocks.begin == kLineBlocks &&
+        groups.end - groups.begin == kLineGroups)
+      return wants_sums_ ? pack_lines<true>(groups.begin, blocks.begin, acc)
+                         : pack_lines<false>(groups.begin, blocks.begin, acc);
+    for (int64_t g = groups.begin; g < groups.end; ++g)
+      for (int64_t c = blocks.begin; c < blocks.end; ++c)
+        put(g, static_cast<int>(c), block_at(g, static_cast<int>(c)), acc[c]);
+  }
 
-  void pack_columns(int c, int64_t g, int64_t end, BlockSums& acc) {
-    const int64_t ahead = (n0_ + (c + kBlocksAhead) * kBlockColumns) * b_.stride_bytes;
-    const uintptr_t base = reinterpret_cast<uintptr_t>(b_.data) + static_cast<uintptr_t>(ahead);
-    if ((c + 1) * kBlockColumns <= n_)
-      for (; g + 4 <= end && (g + 4) * kKr <= b_.k; g += 4) {
-        // Not in a function of its own, which gcc 12 takes for pure and drops. The addresses are
-        // integers, since the last blocks' lie behind the weights.
-        for (int i = 0; i < kBlockColumns && g * kKr % kCacheLine == 0; ++i)
-          _mm_prefetch(reinterpret_cast<const char*>(
-                           base + static_cast<uintptr_t>(i * b_.stride_bytes + g * kKr)),
-                       _MM_HINT_T0);
-        const FourBlocks four = blocks_from_columns(b_, g * kKr, n0_ + c * kBlockColumns);
-        for (int i = 0; i < 4; ++i) put(g + i, c, four.block[i], acc);
+  // kLineGroups groups of kLineBlocks blocks. The stores that fill a line follow each other.
+  template <bool kSums>
+  void pack_lines(int64_t group, int64_t block, BlockSums* acc) {
+    const int64_t stride = b_.stride_bytes, step = 4 * width_;
+    const int8_t* from = b_.data + (n0_ + block * kBlockColumns) * stride + group * kKr;
+    uint8_t* to = dst_ + group * step + block * kBlockColumns * kKr;
+    const __m128i flip = flip_of(b_);
+    for (int q = 0; q < kLineGroups; q += 4, from += 4 * kKr, to += 4 * step)
+#pragma GCC unroll 4
+      for (int c = 0; c < kLineBlocks; ++c) {
+        const FourBlocks four =
+            blocks_from_columns(from + c * kBlockColumns * stride, stride, flip);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) {
+          _mm_store_si128(reinterpret_cast<__m128i*>(to + i * step) + c, four.block[i]);
+          if (kSums) add_sums(halves_of(four.block[i]), acc[block + c]);
+        }
       }
-    for (; g < end; ++g) put(g, c, block_at(g, c), acc);
   }
 
   static int32_t lane(__m128i v, int i) {
@@ -96,10 +119,13 @@ class PanelPacker {
     return any_block(b_, g * kKr, n0_ + c * kBlockColumns, n0_ + n_);
   }
 
+  Halves halves_of(__m128i block) const {
+    return unsigned_ ? unsigned_halves(block) : halves(block);
+  }
+
   void put(int64_t g, int c, __m128i block, BlockSums& acc) {
-    const auto [even, odd] = unsigned_ ? unsigned_halves(block) : halves(block);
-    const __m128i ones = _mm_set1_epi16(1);
-    acc.sum = _mm_add_epi32(acc.sum, _mm_madd_epi16(_mm_add_epi16(even, odd), ones));
+    const auto [even, odd] = halves_of(block);
+    add_sums({even, odd}, acc);
     const int column = c * kBlockColumns;
     if (pairs_) {
       acc.product = _mm_add_epi32(acc.product, _mm_madd_epi16(even, odd));
@@ -115,10 +141,11 @@ class PanelPacker {
   const BView b_;
   const int64_t n0_;
   const int n_;
-  const bool pairs_;
+  const bool wants_sums_, pairs_;
   const int lanes_;
   const int64_t groups_, width_;
   uint8_t* const dst_;
+  WeightRun ahead_;
 };
 
 }  // namespace
@@ -129,6 +156,20 @@ KSteps k_steps(const KernelRow& row, int64_t k) {
   const int64_t even = (k + steps - 1) / steps;
   const int64_t step = (even + kKr - 1) / kKr * kKr;
   return {static_cast<int>(step), static_cast<int>(k % step), k / step};
+}
+
+WeightRun weight_run(const BView& b, int64_t n0, int n, int64_t i, int64_t parts) {
+  const int64_t columns = std::min<int64_t>(n, b.n - n0);
+  if (b.layout == BLayout::kKN || columns <= 0) return {};
+  const IndexRange bytes = part(columns * b.stride_bytes, parts, i);
+  const int8_t* const first = b.data + n0 * b.stride_bytes;
+  return {first + bytes.begin, first + bytes.end};
+}
+
+void fetch_weights(WeightRun run) {
+  const int8_t* const end = std::min(run.end, run.begin + kMostFetched);
+  for (const int8_t* p = run.begin; p < end; p += kCacheLine)
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
 }
 
 size_t packed_b_bytes(const KernelRow& row, int64_t k, int n) {
@@ -145,7 +186,7 @@ void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void*
   if (row.b_form == BForm::kMixed)
     pack_mixed_panel(b, n0, n, row.lanes, dst, sums);
   else
-    PanelPacker(row, b, n0, n, dst).pack(sums);
+    PanelPacker(row, b, n0, n, dst, sums != nullptr).pack(sums);
 }
 
 // With two activations of up to 255 each, a pair's sum stays within int16 exactly when the

@@ -49,13 +49,27 @@ KSteps k_steps(const KernelRow& row, int64_t k);
 
 enum class BLayout : uint8_t { kKN, kNK };
 
+// Weights to bring into L2 before they are packed: columns of them are more streams than hardware
+// prefetchers follow.
+struct WeightRun {
+  const int8_t *begin = nullptr, *end = nullptr;
+};
+
 struct BView {
   const int8_t* data;
   BLayout layout;
   int64_t stride_bytes;
   int64_t k, n;
   bool is_unsigned = false;  // u8
+  WeightRun ahead = {};      // kNK: fetched little by little while columns are packed
 };
+
+// Where columns [n0, n0 + n) of kNK lie, as far as there are any, and of these bytes part i of
+// `parts`. Empty for kKN.
+WeightRun weight_run(const BView& b, int64_t n0, int n, int64_t i = 0, int64_t parts = 1);
+
+// Fetches at once what L2 should hold of it.
+void fetch_weights(WeightRun run);
 
 // What the epilogue has to correct, per column of a panel; w as packed.
 struct ColumnSums {
@@ -66,7 +80,7 @@ struct ColumnSums {
 // Bytes of a packed panel of n columns.
 size_t packed_b_bytes(const KernelRow& row, int64_t k, int n);
 
-// Packs columns [n0, n0 + n) into dst (64-byte aligned) and writes n sums.
+// Packs columns [n0, n0 + n) into dst (64-byte aligned) and writes n sums, unless `sums` is null.
 void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst,
                   ColumnSums* sums);
 

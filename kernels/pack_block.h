@@ -70,9 +70,13 @@ inline FourBlocks blocks_from_rows(const BView& b, int64_t k, int64_t n) {
            _mm_unpacklo_epi16(hi01, hi23), _mm_unpackhi_epi16(hi01, hi23)}};
 }
 
-// Four blocks below each other from four columns: sixteen K of each column in one load.
-inline FourBlocks blocks_from_columns(const BView& b, int64_t k, int64_t n) {
-  const auto column = [&](int64_t i) { return load16(b, (n + i) * b.stride_bytes + k); };
+// Four blocks below each other from four columns `stride` bytes apart: sixteen K of each in one
+// load.
+inline FourBlocks blocks_from_columns(const int8_t* first, int64_t stride, __m128i flip) {
+  const auto column = [&](int64_t i) {
+    return _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(first + i * stride)),
+                         flip);
+  };
   const __m128i c0 = column(0), c1 = column(1), c2 = column(2), c3 = column(3);
   const __m128i lo01 = _mm_unpacklo_epi32(c0, c1), hi01 = _mm_unpackhi_epi32(c0, c1);
   const __m128i lo23 = _mm_unpacklo_epi32(c2, c3), hi23 = _mm_unpackhi_epi32(c2, c3);

@@ -83,7 +83,7 @@ class MixedPacker {
       }
     }
     if (b_.k % kKr) put_group(groups, kExact);
-    for (int i = 0; i < n_; ++i) {
+    for (int i = 0; sums && i < n_; ++i) {
       int32_t lane[kColumns];
       std::memcpy(lane, &sums_[i / kColumns], sizeof lane);
       sums[i] = {lane[i % kColumns], 0};

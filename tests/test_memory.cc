@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "dispatch/weight_arena.h"
 #include "tests/api_support.h"
 #include "tests/counting_malloc.h"
 #include "tests/dynamic_case.h"
@@ -170,6 +171,23 @@ TEST_F(Memory, DescribeSurvivesEveryFailedAllocation) {
   const Context context;
   size_t needed = 7;
   fail_each_allocation(false, [&] { return oct_describe(context, nullptr, 0, &needed); });
+}
+
+TEST_F(Memory, TheArenaSurvivesEveryFailedAllocation) {
+  WeightArena arena;
+  const uint8_t* const first = arena.take(600 << 10);
+  const size_t mapped = arena.mapped();
+  fail_each_allocation(false, [&] {
+    try {
+      arena.give_back(arena.take(5 << 20));
+    } catch (const std::bad_alloc&) {
+      EXPECT_EQ(arena.mapped(), mapped);
+      return OCT_OUT_OF_MEMORY;
+    }
+    return OCT_OK;
+  });
+  arena.give_back(first);
+  EXPECT_EQ(arena.mapped(), 0u);
 }
 
 // Leaves a child this much more address space; false if the limit has no effect (emulation).

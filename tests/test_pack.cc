@@ -116,6 +116,9 @@ void check_panel(const KernelRow& row, const Weights& b, int64_t n0, int n, Guar
     }
   }
   ASSERT_EQ(sums[static_cast<size_t>(n)].sum, -7) << "wrote more sums than columns";
+  std::memset(dst, 0x55, expected.size());
+  pack_b_panel(row, b.view, n0, n, dst, nullptr);
+  ASSERT_TRUE(std::equal(expected.begin(), expected.end(), dst)) << "without sums";
 }
 
 // The fewest steps of at most kr bytes, of equal length where that leaves no tail.

@@ -1,0 +1,120 @@
+#include "dispatch/weight_arena.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <new>
+
+namespace oct {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr size_t kHugePage = size_t{2} << 20;
+constexpr size_t kSmallChunk = size_t{1} << 20;
+// Held by plans, from which on chunks are of huge pages.
+constexpr size_t kHugeFrom = kHugePage / 2;
+
+// MADV_POPULATE_WRITE, which older C libraries do not name; older kernels refuse it, which costs
+// time only.
+constexpr int kPopulateWrite = 23;
+
+size_t round_up(size_t bytes, size_t unit) {
+  size_t up;
+  if (__builtin_add_overflow(bytes, unit - 1, &up)) throw std::bad_alloc();
+  return up / unit * unit;
+}
+
+uint8_t* map(size_t bytes) {
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED) throw std::bad_alloc();
+  return static_cast<uint8_t*>(p);
+}
+
+// `bytes`, a multiple of kHugePage, on a boundary of it: what lies around is unmapped again.
+uint8_t* map_huge(size_t bytes) {
+  size_t room;
+  if (__builtin_add_overflow(bytes, kHugePage, &room)) throw std::bad_alloc();
+  uint8_t* const p = map(room);
+  const size_t before = (kHugePage - reinterpret_cast<uintptr_t>(p) % kHugePage) % kHugePage;
+  if (before) munmap(p, before);
+  munmap(p + before + bytes, kHugePage - before);
+  madvise(p + before, bytes, MADV_HUGEPAGE);
+  return p + before;
+}
+
+}  // namespace
+
+WeightArena::~WeightArena() {
+  for (const Chunk& chunk : chunks_) munmap(chunk.data, chunk.bytes);
+}
+
+// The first gap that is large enough, or null.
+uint8_t* WeightArena::place(Chunk& chunk, size_t bytes) {
+  size_t begin = 0;
+  auto next = chunk.pieces.begin();
+  for (; next != chunk.pieces.end() && next->begin - begin < bytes; ++next) begin = next->end;
+  if (next == chunk.pieces.end() && chunk.bytes - begin < bytes) return nullptr;
+  chunk.pieces.insert(next, {begin, begin + bytes});
+  return chunk.data + begin;
+}
+
+WeightArena::Chunk& WeightArena::add_chunk(size_t bytes) {
+  const bool huge = bytes + held_ >= kHugeFrom;
+  chunks_.reserve(chunks_.size() + 1);  // so that what is mapped is not lost
+  const size_t size = huge ? round_up(bytes, kHugePage) : kSmallChunk;
+  uint8_t* const data = huge ? map_huge(size) : map(size);
+  chunks_.push_back({data, size, {}});
+  return chunks_.back();
+}
+
+uint8_t* WeightArena::take(size_t bytes) {
+  bytes = round_up(std::max<size_t>(bytes, 1), kPage);
+  uint8_t* data = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    for (size_t i = 0; i < chunks_.size() && !data; ++i) data = place(chunks_[i], bytes);
+    if (!data) {
+      Chunk& chunk = add_chunk(bytes);
+      try {
+        data = place(chunk, bytes);
+      } catch (...) {
+        munmap(chunk.data, chunk.bytes);
+        chunks_.pop_back();
+        throw;
+      }
+    }
+    held_ += bytes;
+  }
+  madvise(data, bytes, kPopulateWrite);
+  return data;
+}
+
+void WeightArena::give_back(const uint8_t* data) noexcept {
+  std::lock_guard lock(mutex_);
+  const auto chunk = std::find_if(chunks_.begin(), chunks_.end(), [data](const Chunk& c) {
+    return data >= c.data && data < c.data + c.bytes;
+  });
+  const auto begin = static_cast<size_t>(data - chunk->data);
+  const auto piece = std::find_if(chunk->pieces.begin(), chunk->pieces.end(),
+                                  [begin](const Piece& p) { return p.begin == begin; });
+  held_ -= piece->end - piece->begin;
+  chunk->pieces.erase(piece);
+  if (!chunk->pieces.empty()) return;
+  munmap(chunk->data, chunk->bytes);
+  chunks_.erase(chunk);
+}
+
+size_t WeightArena::mapped() const {
+  std::lock_guard lock(mutex_);
+  size_t bytes = 0;
+  for (const Chunk& chunk : chunks_) bytes += chunk.bytes;
+  return bytes;
+}
+
+WeightArena& global_weight_arena() {
+  // Never destroyed: plans may outlive static destruction.
+  static WeightArena* const arena = new WeightArena;
+  return *arena;
+}
+
+}  // namespace oct
