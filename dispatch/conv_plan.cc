@@ -405,7 +405,7 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
         affine ? 0 : source_pixels(shape, plan->folded, true),
         [&] { return weight_pairs_safe(filters); },
         [&] { return mixed_exact_share(filters, kMixedColumns); },
-        plan->diagonal,
+        plan->diagonal ? shape.group_out() : 0,
         plan->diagonal ? "the groups' weights are block-diagonal" : nullptr,
         plan->tap_count,
         kDefaultPixels,

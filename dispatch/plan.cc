@@ -153,7 +153,7 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
                     packed_rows,
                     [&] { return weight_pairs_safe(p.b); },
                     [&] { return mixed_exact_share(p.b, kMixedColumns); },
-                    false,
+                    0,
                     p.group_k ? "rows of B have scales of their own, group by group" : nullptr};
     if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();

@@ -141,6 +141,8 @@ std::string reason_against(const KernelRow& row, const Work& work, const UsableI
   if (work.diagonal &&
       (row.isa == Isa::kAmx || row.a_form != AForm::kBytes || row.b_form == BForm::kMixed))
     return "the weights are block-diagonal, one block for each group";
+  if (work.diagonal > row.lanes)  // panels begin at any vector
+    return "groups of " + std::to_string(work.diagonal) + " columns exceed its vectors";
   if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
     const std::string spans = "A spans " + std::to_string(layer.a_span() + 1) + " values";
     if (const char* vnni = isas.vnni(); vnni && !layer.forced)

@@ -49,7 +49,7 @@ struct Work {
   // Of the weights, each asked at most once.
   std::function<bool()> pairs_safe;     // weight_pairs_safe
   std::function<double()> exact_share;  // mixed_exact_share for panels of kMixedColumns
-  bool diagonal = false;                // B is block-diagonal
+  int64_t diagonal = 0;                 // columns of a group, where B is block-diagonal
   const char* no_row_sums = nullptr;    // why sums of A's rows cannot be taken, if so
   int64_t taps = 1;                     // that K is a list of
   int64_t times = 1;                    // that the rows are computed

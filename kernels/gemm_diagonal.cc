@@ -7,6 +7,8 @@
 // On Zen 4 a dot with vpermd takes 1.33 cycles, one with broadcast window and shuffle 2, with a
 // broadcast dword 1.
 
+#include <algorithm>
+
 #include "kernels/gemm_emitter.h"
 
 namespace oct {
@@ -49,13 +51,20 @@ void GemmEmitter::diagonal_group(Rows rows, int u, int set) {
   std::vector<Xmm> a, t, b;
   for (int i = 0; i < dot.a_words; ++i) a.push_back(take());
   for (int i = 0; i < dot.temporaries; ++i) t.push_back(take());
-  for (int i = 0; i < dot.b_words; ++i) b.push_back(take());
   std::optional<Xmm> index;
   if (permutes()) index = take();
+  // The words of B that find room, the last ones; those that are made in registers always do.
   const int made = dot.b_words - dot.b_loads;
-  const Operand* operands_b[2] = {&b[0], &b.back()};
+  const int from_memory = made ? 0 : std::max(0, dot.b_words - pool.available());
+  for (int i = from_memory; i < dot.b_words; ++i) b.push_back(take());
   for (int j = 0; j < nv; ++j) {
-    for (int h = 0; h < dot.b_loads; ++h) load(b[static_cast<size_t>(h)], b_at(dot, u, j, h));
+    const Address memory[2] = {b_at(dot, u, j, 0), b_at(dot, u, j, 1)};
+    const Operand* operands_b[2];
+    for (int word = 0; word < dot.b_words; ++word)
+      operands_b[word] = word < from_memory ? static_cast<const Operand*>(&memory[word])
+                                            : &b[static_cast<size_t>(word - from_memory)];
+    for (int h = from_memory; h < dot.b_loads; ++h)
+      load(b[static_cast<size_t>(h - from_memory)], memory[h]);
     if (made) w.prepare_b(b.data());
     if (index) load(*index, permutation(j, u));
     for (int i = rows.begin; i < rows.end; ++i) {

@@ -46,8 +46,16 @@ class Drawing {
     const int64_t out = limits.depthwise ? 1 : rng.between(1, rng.one_in(4) ? 90 : 40);
     d.in_channels = d.groups * in;
     d.out_channels = d.groups * out;
+    if (limits.small_groups) small_groups();
     c.batch = rng.between(1, 2);
     for (int i = 0; i < d.rank; ++i) axis(i, transposed);
+  }
+
+  void small_groups() {
+    const int64_t out = int64_t{1} << rng.between(0, 4), in = rng.one_in(2) ? out : (out + 1) / 2;
+    d.groups = 16 * rng.between(1, 6) / std::min<int64_t>(out, 8);
+    d.out_channels = d.groups * out;
+    d.in_channels = d.groups * in;
   }
 
   void axis(int i, bool transposed) {
@@ -102,7 +110,7 @@ class Drawing {
           }
     }
     d.w = c.w.data();
-    if (rng.one_in(3)) zero_points();
+    if (!limits.small_groups && rng.one_in(3)) zero_points();
     c.scales.resize(static_cast<size_t>(rng.one_in(4) ? 1 : d.out_channels));
     for (float& s : c.scales) s = static_cast<float>(rng.log_real(1e-4, 2e-3));
     d.w_scales = c.scales.data();

@@ -15,7 +15,8 @@ namespace oct::test {
 struct ConvLimits {
   int64_t kernel = 5, stride = 3, dilation = 3;
   bool depthwise = false;
-  bool post = false;  // post-operations
+  bool post = false;          // post-operations
+  bool small_groups = false;  // of powers of two, whose weights make block-diagonal panels
 };
 
 struct ConvCase {

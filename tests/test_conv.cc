@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "kernels/table.h"
 #include "tests/api_support.h"
 #include "tests/conv_case.h"
 #include "tests/guard_buffer.h"
@@ -70,6 +71,23 @@ void check_random(const char* name, const ConvLimits& limits, int count) {
 
 TEST(Conv, RandomProblemsMatchTheReference) {
   check_random("conv", {}, by_effort(150, 900, 10000));
+}
+
+TEST(Conv, SmallGroupsMatchTheReferenceByEveryKernel) {
+  const Context context(distinct_caps().back());
+  for (int i = 0; i < by_effort(20, 150, 1500); ++i) {
+    Rng rng("small groups", static_cast<uint64_t>(i));
+    ConvCase c = draw_conv(rng, {.kernel = 3, .small_groups = true});
+    if (c.out_pixels() == 0 || c.out_pixels() > 200) continue;
+    const std::vector<uint8_t> expected = c.expected();
+    for (const KernelRow& row : kernels_of("gemm")) {
+      c.desc.kernel_name = row.name;
+      oct_qconv* plan = nullptr;
+      if (oct_qconv_create(context, &c.desc, &plan) != OCT_OK) continue;
+      EXPECT_EQ(difference(run_guarded(plan, c, Flush::kRight), expected, c), "") << row.name;
+      oct_qconv_destroy(plan);
+    }
+  }
 }
 
 TEST(Conv, PostOperationsMatchTheReference) {

@@ -77,10 +77,11 @@ class GemmProblem : public Problem {
 
 class ConvProblem : public Problem {
  public:
-  ConvProblem(Rng& rng, oct_dtype output, Weights weights, bool depthwise) : depthwise_(depthwise) {
+  ConvProblem(Rng& rng, oct_dtype input, oct_dtype output, Weights weights, bool depthwise)
+      : depthwise_(depthwise) {
     do c_ = draw_conv(rng, {.depthwise = depthwise});
     while (c_.desc.c_type != output || c_.out_pixels() == 0 || products() > kMostProducts ||
-           !are(weights, c_.desc.w_type, c_.desc.w_zero_points));
+           c_.desc.a_type != input || !are(weights, c_.desc.w_type, c_.desc.w_zero_points));
     // Enough images for several threads.
     grow(rng, c_.a);
     grow(rng, c_.x);
@@ -129,12 +130,15 @@ class ConvProblem : public Problem {
 std::unique_ptr<Problem> draw(int i) {
   Rng rng("every isa", static_cast<uint64_t>(i));
   const oct_dtype output = kOutputs[i / 2 % std::size(kOutputs)];
-  const bool depthwise = i % 2 != 0 && i / 2 % 3 == 0;
   constexpr Weights kWeights[] = {Weights::kAny, Weights::kU8, Weights::kU8WithZeroPoints,
                                   Weights::kS8};
-  const Weights weights = depthwise ? Weights::kAny : kWeights[i / 2 % std::size(kWeights)];
+  const Weights weights = kWeights[i / 2 % std::size(kWeights)];
   if (i % 2 == 0) return std::make_unique<GemmProblem>(rng, output, weights);
-  return std::make_unique<ConvProblem>(rng, output, weights, depthwise);
+  const bool depthwise = i / 2 % 3 == 0;
+  const oct_dtype input = i / 6 % 2 == 0 ? OCT_U8 : OCT_S8;
+  // Depthwise kernels accept hardly any zero points of weights.
+  return std::make_unique<ConvProblem>(rng, input, output, depthwise ? Weights::kS8 : weights,
+                                       depthwise);
 }
 
 // A machine with a context for each number of threads.
