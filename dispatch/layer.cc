@@ -229,8 +229,20 @@ void fill_columns(const LayerDesc& d, Layer* layer) {
     const float scale = d.scales[d.scale_count == 1 ? 0 : i];
     layer->mult[i] = reals ? d.a_scale * scale : requant_multiplier(d.a_scale, scale, d.c_scale);
   }
-  layer->epilogue.saturating =
-      !reals && std::all_of(layer->mult.begin(), layer->mult.end(), [](float m) { return m < 1; });
+}
+
+// Whether the packs can clamp, which lets RELU and CLAMP act in bytes.
+void set_saturating(Layer* layer) {
+  EpilogueSpec& e = layer->epilogue;
+  if (!is_int8(layer->c_type) || e.row_scale) return;
+  const std::vector<float>& mult = layer->mult;
+  if (!e.in_reals()) {
+    e.saturating = std::all_of(mult.begin(), mult.end(), [](float m) { return m < 1; });
+    return;
+  }
+  const float* bias = layer->bias_f32.empty() ? nullptr : layer->bias_f32.data();
+  e.saturating = reals_saturate(layer->scalars, mult.data(), bias, mult.size());
+  if (e.saturating) narrow_by_reals(e, &layer->scalars);
 }
 
 }  // namespace
@@ -276,6 +288,7 @@ void make_layer(const LayerDesc& d, Layer* layer) {
   set_bounds(d, post, layer);
   fill_zero_points(d, layer);
   fill_columns(d, layer);
+  set_saturating(layer);
 }
 
 }  // namespace oct

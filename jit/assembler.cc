@@ -33,14 +33,20 @@ void Assembler::leave() {
   ret();
 }
 
-Xbyak::Address Assembler::constant(std::vector<uint32_t> words) {
+Xbyak::RegRip Assembler::constant_at(std::vector<uint32_t> words) {
   assert(!words.empty() && 16 % words.size() == 0);
   for (auto& c : constants_)
-    if (c->words == words) return ptr[rip + c->label];
+    if (c->words == words) return rip + c->label;
   constants_.push_back(std::make_unique<Constant>());
   constants_.back()->words = std::move(words);
-  return ptr[rip + constants_.back()->label];
+  return rip + constants_.back()->label;
 }
+
+Xbyak::Address Assembler::constant(std::vector<uint32_t> words) {
+  return ptr[constant_at(std::move(words))];
+}
+
+Xbyak::Address Assembler::repeated_constant(uint32_t word) { return ptr_b[constant_at({word})]; }
 
 std::shared_ptr<const Code> Assembler::finish(const std::string& name) {
   align(64);

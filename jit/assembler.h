@@ -51,6 +51,8 @@ class Assembler : public Xbyak::CodeGenerator {
   // The address of a 64-byte constant made of `words`, repeated to fill it. Equal constants are
   // stored once.
   Xbyak::Address constant(std::vector<uint32_t> words);
+  // One of them broadcast to every lane by an EVEX instruction.
+  Xbyak::Address repeated_constant(uint32_t word);
 
   // Emits the constants and returns the finished code. `name` labels it for profilers.
   std::shared_ptr<const Code> finish(const std::string& name);
@@ -69,6 +71,7 @@ class Assembler : public Xbyak::CodeGenerator {
     std::vector<uint32_t> words;
     Xbyak::Label label;
   };
+  Xbyak::RegRip constant_at(std::vector<uint32_t> words);
 
   std::unique_ptr<Line[]> buffer_;
   std::vector<size_t> entries_;
@@ -80,7 +83,8 @@ class Assembler : public Xbyak::CodeGenerator {
 // names never stand for one register at the same time.
 class RegisterPool {
  public:
-  explicit RegisterPool(int count) : free_(count == 32 ? ~0u : (1u << count) - 1) {}
+  explicit RegisterPool(int count)
+      : registers_(count), free_(count == 32 ? ~0u : (1u << count) - 1) {}
 
   class Role {
    public:
@@ -98,9 +102,11 @@ class RegisterPool {
   };
 
   Role take();
+  int registers() const { return registers_; }
   int available() const { return std::popcount(free_); }
 
  private:
+  int registers_;
   uint32_t free_;
 };
 

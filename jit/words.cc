@@ -1,5 +1,7 @@
 #include "jit/words.h"
 
+#include <bit>
+
 #include <cassert>
 
 namespace oct {
@@ -136,25 +138,31 @@ void WordsAvx2::load_dwords(const Xmm& v, const Address& from, int count) {
   as.vinserti128(y, y, from, 0);
 }
 
-// Two permutations of eight, chosen between by bit 3 as a sign.
-void WordsAvx2::prepare_lookup(const Xmm& index, const Xmm& aux) { as.vpslld(aux, index, 28); }
+// Two permutations of eight, chosen between by bit 3 in the place of the sign.
+void WordsAvx2::prepare_lookup(const Xmm& index, const Xmm& t) {
+  as.vpslld(t, index, 28);
+  as.vpor(index, index, t);
+}
+
+void WordsAvx2::begin_lookup(const std::vector<uint32_t>&, const Xmm&) {}
 
 void WordsAvx2::lookup(const Xmm& v, const std::vector<uint32_t>& table, const Xmm& index,
-                       const Xmm& aux, const Xmm& t) {
+                       const Xmm& t) {
   const Ymm low(v.getIdx()), high(t.getIdx()), i(index.getIdx());
   as.vpermps(low, i, as.constant({table.begin(), table.begin() + 8}));
   as.vpermps(high, i, as.constant({table.begin() + 8, table.end()}));
-  as.vblendvps(v, v, t, aux);
+  as.vblendvps(v, v, t, index);
 }
 
-// 2^n as two factors, of which the first is exact.
-void WordsAvx2::scale(const Xmm& to, const Xmm& v, const Xmm&, const Xmm& k, const Xmm& t) {
-  as.vpslld(k, k, 23);
-  as.vpsrld(t, k, 1);
+// 2^n as two factors, of which the first is exact; the sum's low nine bits are n + 254.
+void WordsAvx2::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm& t) {
+  as.vaddps(n, n, as.constant({std::bit_cast<uint32_t>(0x1.8p23f + 254)}));
+  as.vpslld(n, n, 23);
+  as.vpsrld(t, n, 1);
   as.vandps(t, t, as.constant({0x7f800000}));
-  as.vpsubd(k, k, t);
+  as.vpsubd(n, n, t);
   as.vmulps(to, v, t);
-  as.vmulps(to, to, k);
+  as.vmulps(to, to, n);
 }
 
 // Pieces of 16, 8, 4, 2 and 1 bytes: AVX2 has no byte masks, and its dword-masked store is
@@ -249,15 +257,18 @@ void WordsAvx512::load_dwords(const Xmm& v, const Address& from, int count) {
 
 void WordsAvx512::prepare_lookup(const Xmm&, const Xmm&) {}
 
+void WordsAvx512::begin_lookup(const std::vector<uint32_t>& table, const Xmm& t) {
+  as.vmovups(t, as.constant(lanes_ == 16 ? table : std::vector(table.begin(), table.begin() + 8)));
+}
+
 void WordsAvx512::lookup(const Xmm& v, const std::vector<uint32_t>& table, const Xmm& index,
-                         const Xmm&, const Xmm& t) {
-  if (lanes_ == 16) return as.vpermps(Zmm(v.getIdx()), Zmm(index.getIdx()), as.constant(table));
+                         const Xmm& t) {
+  if (lanes_ == 16) return as.vpermps(Zmm(v.getIdx()), Zmm(index.getIdx()), Zmm(t.getIdx()));
   as.vmovaps(v, index);
-  as.vmovups(t, as.constant({table.begin(), table.begin() + 8}));
   as.vpermi2ps(v, t, as.constant({table.begin() + 8, table.end()}));
 }
 
-void WordsAvx512::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm&, const Xmm&) {
+void WordsAvx512::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm&) {
   as.vscalefps(to, v, n);
 }
 

@@ -65,6 +65,12 @@ class Words {
   virtual Xbyak::Xmm reg(int index) const = 0;
   int bytes() const { return 4 * lanes(); }
 
+  // Memory operands of instructions on dwords: a vector of that dword, and of the one at `at`,
+  // which memory repeats over 64 bytes. Where instructions can, they read no more than one: Zen 4
+  // loads one zmm vector in a cycle, but two dwords that are broadcast.
+  virtual Xbyak::Address constant(uint32_t dword) const { return as.constant({dword}); }
+  virtual Xbyak::Address repeated(const Xbyak::RegExp& at) const { return as.ptr[at]; }
+
   virtual void zero(const Xbyak::Xmm& v) = 0;
   virtual void broadcast_gpr(const Xbyak::Xmm& v, const Xbyak::Reg32& r) = 0;
   // The low half of v becomes its dwords narrowed to words.
@@ -81,15 +87,16 @@ class Words {
   // v = the `count` <= lanes() dwords at `from`; the other lanes are zero, and nothing beyond them
   // is touched. Clobbers rax.
   virtual void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) = 0;
-  // v = table[index % 16] for a table of sixteen dwords, any number of times after prepare_lookup.
-  // `aux` belongs to the look-ups, `t` is clobbered by each. None of the registers may be equal.
-  virtual void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& aux) = 0;
+  // v = table[index % 16] for a table of sixteen dwords: any number of times for an index that was
+  // prepared, while t is what begin_lookup left or the last look-up of that table. None of the
+  // registers may be equal.
+  virtual void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& t) = 0;
+  virtual void begin_lookup(const std::vector<uint32_t>& table, const Xbyak::Xmm& t) = 0;
   virtual void lookup(const Xbyak::Xmm& v, const std::vector<uint32_t>& table,
-                      const Xbyak::Xmm& index, const Xbyak::Xmm& aux, const Xbyak::Xmm& t) = 0;
-  // to = v * 2^n, rounded once. n holds whole reals; k, which is lost as t is, integers whose low
-  // nine bits are n + 254.
+                      const Xbyak::Xmm& index, const Xbyak::Xmm& t) = 0;
+  // to = v * 2^n, rounded once. n holds whole reals of at most 253; it is lost as t is.
   virtual void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
-                     const Xbyak::Xmm& k, const Xbyak::Xmm& t) = 0;
+                     const Xbyak::Xmm& t) = 0;
   // Every 128-bit lane of v = the 4, 8 or 16 bytes at `from`, repeated to fill it.
   virtual void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes);
   // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
@@ -138,10 +145,11 @@ class WordsAvx2 : public Words {
   void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                   bool is_signed) override;
   void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) override;
-  void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& aux) override;
+  void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& t) override;
+  void begin_lookup(const std::vector<uint32_t>& table, const Xbyak::Xmm& t) override;
   void lookup(const Xbyak::Xmm& v, const std::vector<uint32_t>& table, const Xbyak::Xmm& index,
-              const Xbyak::Xmm& aux, const Xbyak::Xmm& t) override;
-  void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n, const Xbyak::Xmm& k,
+              const Xbyak::Xmm& t) override;
+  void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
              const Xbyak::Xmm& t) override;
   void announce_partial(int) override {}
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
@@ -173,6 +181,8 @@ class WordsAvx512 : public Words {
   WordsAvx512(Assembler& as, Dot dot, int lanes) : Words(as, dot), lanes_(lanes) {}
   int lanes() const override { return lanes_; }
   Xbyak::Xmm reg(int index) const override;
+  Xbyak::Address constant(uint32_t dword) const override { return as.repeated_constant(dword); }
+  Xbyak::Address repeated(const Xbyak::RegExp& at) const override { return as.ptr_b[at]; }
   void zero(const Xbyak::Xmm& v) override;
   void broadcast_gpr(const Xbyak::Xmm& v, const Xbyak::Reg32& r) override;
   void narrow16(const Xbyak::Xmm& v) override;
@@ -182,10 +192,11 @@ class WordsAvx512 : public Words {
   void load_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int count,
                   bool is_signed) override;
   void load_dwords(const Xbyak::Xmm& v, const Xbyak::Address& from, int count) override;
-  void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& aux) override;
+  void prepare_lookup(const Xbyak::Xmm& index, const Xbyak::Xmm& t) override;
+  void begin_lookup(const std::vector<uint32_t>& table, const Xbyak::Xmm& t) override;
   void lookup(const Xbyak::Xmm& v, const std::vector<uint32_t>& table, const Xbyak::Xmm& index,
-              const Xbyak::Xmm& aux, const Xbyak::Xmm& t) override;
-  void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n, const Xbyak::Xmm& k,
+              const Xbyak::Xmm& t) override;
+  void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
              const Xbyak::Xmm& t) override;
   void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes) override;
   void announce_partial(int count) override;

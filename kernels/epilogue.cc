@@ -1,9 +1,11 @@
 #include "kernels/epilogue.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 #include "jit/words.h"
+#include "quant/requant.h"
 
 namespace oct {
 
@@ -27,6 +29,24 @@ EpilogueParams spread(const EpilogueScalars& s) {
   return p;
 }
 
+bool reals_saturate(const EpilogueScalars& s, const float* mult, const float* bias_f32, size_t n) {
+  constexpr double kSum = 0x1p31;   // no sum is larger
+  constexpr double kMost = 0x1p30;  // leaves room for what roundings add
+  double reach = 0;
+  for (size_t i = 0; i < n; ++i)
+    reach = std::max(reach, kSum * mult[i] + (bias_f32 ? std::fabs(bias_f32[i]) : 0.0));
+  return post_reach(s.post, reach) * s.inv_scale < kMost;
+}
+
+void narrow_by_reals(const EpilogueSpec& spec, EpilogueScalars* s) {
+  const int lo = dtype_min(spec.c_type), hi = dtype_max(spec.c_type);
+  const auto quantized = [&](float real) {
+    return round_and_clamp(real * s->inv_scale, lo, hi, s->zero_point);
+  };
+  s->q_lo = spec.clamp_lo ? quantized(s->lo) : lo;
+  s->q_hi = spec.clamp_hi ? quantized(s->hi) : hi;
+}
+
 std::string EpilogueSpec::key() const {
   std::string key;
   for (int field : {static_cast<int>(c_type), int{bias_f32}, int{row_scale}, int{saturating},
@@ -34,7 +54,7 @@ std::string EpilogueSpec::key() const {
     key += ' ' + std::to_string(field);
   for (const PostSpec& p : post)
     key += ' ' + std::to_string(static_cast<int>(p.kind)) + ':' +
-           std::to_string(static_cast<int>(p.type));
+           std::to_string(static_cast<int>(p.type)) + ':' + std::to_string(int{p.zero_point});
   return key;
 }
 
@@ -88,6 +108,8 @@ class RowEmitter {
 
  private:
   Xbyak::Address param(size_t offset) const { return as.ptr[r.params + offset]; }
+  // Of dwords.
+  Xbyak::Address real(size_t offset) const { return w.repeated(r.params + offset); }
 
   // y = float(T) * mult (+ bias), post-operations
   void scale() {
@@ -100,7 +122,7 @@ class RowEmitter {
     const PostEmit post{
         w,         r.pool, spec.post, r.params, static_cast<int>(offsetof(EpilogueParams, post)),
         r.operands};
-    for (int j = 0; j < nv; ++j) emit_post_ops(as, post, acc[j], j % row_nv);
+    emit_post_ops(as, post, {acc, static_cast<size_t>(nv)});
   }
 
   void multiply() {
@@ -125,22 +147,22 @@ class RowEmitter {
 
   void clamp_reals() {
     for (int j = 0; j < nv; ++j) {
-      if (spec.clamp_lo) as.vmaxps(acc[j], acc[j], param(offsetof(EpilogueParams, lo)));
-      if (spec.clamp_hi) as.vminps(acc[j], acc[j], param(offsetof(EpilogueParams, hi)));
+      if (spec.clamp_lo) as.vmaxps(acc[j], acc[j], real(offsetof(EpilogueParams, lo)));
+      if (spec.clamp_hi) as.vminps(acc[j], acc[j], real(offsetof(EpilogueParams, hi)));
     }
   }
 
   // Rounds to int32, in the range of the output minus its zero point unless packs will clamp.
   void to_ints() {
     if (spec.in_reals()) {
-      clamp_reals();
+      if (!spec.saturating) clamp_reals();
       for (int j = 0; j < nv; ++j)
-        as.vmulps(acc[j], acc[j], param(offsetof(EpilogueParams, inv_scale)));
+        as.vmulps(acc[j], acc[j], real(offsetof(EpilogueParams, inv_scale)));
     }
     for (int j = 0; j < nv; ++j) {
       if (!spec.saturating) {
-        as.vmaxps(acc[j], acc[j], param(offsetof(EpilogueParams, t_lo)));
-        as.vminps(acc[j], acc[j], param(offsetof(EpilogueParams, t_hi)));
+        as.vmaxps(acc[j], acc[j], real(offsetof(EpilogueParams, t_lo)));
+        as.vminps(acc[j], acc[j], real(offsetof(EpilogueParams, t_hi)));
       }
       as.vcvtps2dq(acc[j], acc[j]);
     }

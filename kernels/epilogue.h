@@ -8,12 +8,14 @@
 //   u8, s8       t = float(T) * mult[n]       without f32 bias and post-operations; otherwise
 //                t = y * inv_scale            with y as above
 //                q = rne(clamp(t, t_lo, t_hi)) + zero_point
-// When every multiplier is below one and there is neither f32 bias nor a post-operation, |t| <
-// 2^31, so the conversion cannot overflow and the saturating packs clamp exactly: `saturating`
-// leaves the float clamp out and narrows to [q_lo, q_hi] in bytes, at about half the instructions
-// per output.
+// Where |t| stays below 2^31 the conversion cannot overflow and the saturating packs clamp exactly:
+// `saturating` leaves the float clamps out and narrows to [q_lo, q_hi] in bytes, at about half the
+// instructions per output. In the first form of t every multiplier below one is enough; in the
+// second bounds follow from those of the sums, and q_lo and q_hi are what lo and hi would become,
+// since all that comes after them is monotonic.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -58,12 +60,18 @@ struct alignas(64) EpilogueParams {
 // The same constants, each once.
 struct EpilogueScalars {
   float lo = 0, hi = 0;
-  int q_lo = 0, q_hi = 0;  // the output range, narrowed unless in_reals()
+  int q_lo = 0, q_hi = 0;  // the output range, narrowed unless in_reals() without `saturating`
   int zero_point = 0;
   float inv_scale = 1;
   PostChain post{};
 };
 EpilogueParams spread(const EpilogueScalars& s);
+
+// Whether `saturating` may be set for an 8-bit epilogue in reals without scales of rows: mult and
+// bias_f32 (null: none) have n entries.
+bool reals_saturate(const EpilogueScalars& s, const float* mult, const float* bias_f32, size_t n);
+// q_lo and q_hi of such an epilogue.
+void narrow_by_reals(const EpilogueSpec& spec, EpilogueScalars* s);
 
 // Emits the epilogue of `rows` rows: `acc[0..nv)` hold the first one's int32 sums of columns [0,
 // n), the next nv the second one's, and so on; they are lost. `to` is the first row in memory, and

@@ -160,7 +160,8 @@ class GemmEmitter {
   const Budget budget;
   RowOperands operands;
   const int unroll = m * nv >= kManyDots ? 2 : kMaxUnroll;
-  std::vector<RegisterPool::Role> roles;  // held for the whole function
+  std::vector<RegisterPool::Role> roles;                   // held for the whole function
+  std::vector<std::vector<RegisterPool::Role>> sum_roles;  // of rows that are not finished
   std::vector<int> acc_regs, constant_reg, shift_reg, selector_regs;
 };
 

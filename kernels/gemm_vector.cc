@@ -81,7 +81,10 @@ GemmEmitter::GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& sp
   const auto take = [&](std::vector<int>& to, int count) {
     for (int i = 0; i < count; ++i) to.push_back(roles.emplace_back(pool.take()).index());
   };
-  take(acc_regs, m * nv * budget.split);
+  sum_roles.resize(static_cast<size_t>(m));
+  for (int i = 0; i < m * nv * budget.split; ++i)
+    acc_regs.push_back(
+        sum_roles[static_cast<size_t>(i / nv % m)].emplace_back(pool.take()).index());
   if (mixed) {
     exact_words = make_words(as, row.isa, row.lanes, Dot::kWide16);
     return;
@@ -97,6 +100,7 @@ void GemmEmitter::emit() {
   Xbyak::Label next_tile;
   as.L(next_tile);
   init_sums();
+  operands.prefetch(m);
   spec.taps ? tap_loop() : whole_k();
   merge_sets();
   finish_rows();
@@ -386,6 +390,7 @@ void GemmEmitter::epilogue(Rows rows) {
   emit_epilogue_rows(as, row, sums.data(), nv, rows.end - rows.begin);
   as.add(rC, rCStride);
   operands.next_row();
+  for (int i = rows.begin; i < rows.end; ++i) sum_roles[static_cast<size_t>(i)].clear();
 }
 
 // rTmp = the tile's first of the rows' numbers to which that argument points.

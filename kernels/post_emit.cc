@@ -10,6 +10,7 @@
 namespace oct {
 
 using Xbyak::Address;
+using Xbyak::RegExp;
 using Xbyak::Xmm;
 
 void spread_post(const PostOp& op, PostParams* to) {
@@ -22,25 +23,27 @@ namespace {
 
 class Emitter {
  public:
-  Emitter(Assembler& as, const PostEmit& e, const Xmm& y, int j)
-      : as(as), e(e), w(e.words), y(y), j(j) {}
+  Emitter(Assembler& as, const PostEmit& e) : as(as), e(e), w(e.words) {}
 
-  void chain() {
-    for (op = 0; op < kMaxPostOps && spec().kind != PostKind::kNone; ++op)
-      is_transcendental(spec().kind) ? emit_post_math(as, w, e.pool, spec().kind, y) : simple();
+  void chain(std::span<const Xmm> y) {
+    for (op = 0; op < kMaxPostOps && spec().kind != PostKind::kNone; ++op) {
+      if (is_transcendental(spec().kind))
+        emit_post_math(as, w, e.pool, spec().kind, y);
+      else
+        for (size_t j = 0; j < y.size(); ++j) simple(y[j], static_cast<int>(j));
+    }
   }
 
  private:
   const PostSpec& spec() const { return e.specs[static_cast<size_t>(op)]; }
-  Address param(size_t offset) const {
-    return as
-        .ptr[e.params + e.params_offset + static_cast<size_t>(op) * sizeof(PostParams) + offset];
+  RegExp param(size_t offset) const {
+    return e.params + e.params_offset + static_cast<size_t>(op) * sizeof(PostParams) + offset;
   }
-  Address alpha() const { return param(offsetof(PostParams, alpha)); }
-  Address beta() const { return param(offsetof(PostParams, beta)); }
-  Address number(float x) const { return as.constant({std::bit_cast<uint32_t>(x)}); }
+  Address alpha() const { return w.repeated(param(offsetof(PostParams, alpha))); }
+  Address beta() const { return w.repeated(param(offsetof(PostParams, beta))); }
+  Address number(float x) const { return w.constant(std::bit_cast<uint32_t>(x)); }
 
-  void simple() {
+  void simple(const Xmm& y, int j) {
     const auto role = e.pool.take();
     const Xmm t = w.reg(role.index());
     switch (spec().kind) {
@@ -55,58 +58,56 @@ class Emitter {
         as.vfmadd231ps(y, t, alpha());
         break;
       case PostKind::kHardSigmoid:
-        hard_sigmoid(t);
+        hard_sigmoid(t, y);
         as.vmovaps(y, t);
         break;
-      case PostKind::kHardSwish: hard_swish(t); break;
+      case PostKind::kHardSwish: hard_swish(t, y); break;
       case PostKind::kAdd:
-        operand(t);
-        as.vaddps(y, y, t);
+        operand(t, j);
+        as.vfmadd231ps(y, t, alpha());
         break;
       case PostKind::kMultiply:
-        operand(t);
+        operand(t, j);
+        as.vmulps(t, t, alpha());
         as.vmulps(y, y, t);
         break;
       default: break;
     }
   }
 
-  void hard_sigmoid(const Xmm& t) {
-    as.vmovups(t, alpha());
+  void hard_sigmoid(const Xmm& t, const Xmm& y) {
+    as.vmovups(t, as.ptr[param(offsetof(PostParams, alpha))]);
     as.vfmadd213ps(t, y, beta());
     as.vmaxps(t, t, number(0));
     as.vminps(t, t, number(1));
   }
 
   // The lowest number replaces -inf, whose product with 0 is a NaN.
-  void hard_swish(const Xmm& t) {
-    as.vmovups(t, number(-FLT_MAX));
+  void hard_swish(const Xmm& t, const Xmm& y) {
+    as.vmovups(t, as.constant({std::bit_cast<uint32_t>(-FLT_MAX)}));
     as.vmaxps(y, t, y);
-    hard_sigmoid(t);
+    hard_sigmoid(t, y);
     as.vmulps(y, y, t);
   }
 
-  void operand(const Xmm& t) {
+  // t = X less its zero point.
+  void operand(const Xmm& t, int j) {
     e.operands->load(t, op, spec().type, j);
-    if (spec().type != DType::kF32) {
-      as.vpsubd(t, t, param(offsetof(PostParams, zero_point)));
-      as.vcvtdq2ps(t, t);
-    }
-    as.vmulps(t, t, alpha());
+    if (spec().type == DType::kF32) return;
+    if (spec().zero_point) as.vpsubd(t, t, w.repeated(param(offsetof(PostParams, zero_point))));
+    as.vcvtdq2ps(t, t);
   }
 
   Assembler& as;
   const PostEmit& e;
   Words& w;
-  const Xmm& y;
-  const int j;
   int op = 0;
 };
 
 }  // namespace
 
-void emit_post_ops(Assembler& as, const PostEmit& emit, const Xmm& y, int j) {
-  Emitter(as, emit, y, j).chain();
+void emit_post_ops(Assembler& as, const PostEmit& emit, std::span<const Xmm> y) {
+  Emitter(as, emit).chain(y);
 }
 
 }  // namespace oct

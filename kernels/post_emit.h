@@ -1,6 +1,8 @@
 // Emits chains of post-operations (kernels/post_ops.h) over vectors of reals, for the epilogue.
 #pragma once
 
+#include <span>
+
 #include "jit/words.h"
 #include "kernels/post_ops.h"
 
@@ -32,7 +34,7 @@ struct PostEmit {
   PostOperands* operands;  // null if no operation has a tensor
 };
 
-// y = the chain's result for vector j.
-void emit_post_ops(Assembler& as, const PostEmit& emit, const Xbyak::Xmm& y, int j);
+// y[j] = the chain's result for vector j of the row, for all of them.
+void emit_post_ops(Assembler& as, const PostEmit& emit, std::span<const Xbyak::Xmm> y);
 
 }  // namespace oct

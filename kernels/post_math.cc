@@ -10,12 +10,13 @@ float min_of(float a, float b) { return a < b ? a : b; }
 float max_of(float a, float b) { return a > b ? a : b; }
 
 float polynomial(const Table& t, float a) {
-  const float u = min_of(t.last, a) + t.offset;
+  const float u = (t.last < t.high ? min_of(t.last, a) : a) + t.offset;
   const auto i = (std::bit_cast<uint32_t>(u) >> kIntervalShift) % kIntervals;
   const float d = a - t.rows[kCentre][i];
   float h = t.rows[kFirst + kDegree][i];
   for (size_t k = kDegree - 1; k > 0; --k) h = std::fma(h, d, t.rows[kFirst + k][i]);
-  return std::fma(h, d, std::fma(d, t.rows[kSlope][i], t.rows[kFirst][i]));
+  const float first = t.rows[kFirst][i];
+  return std::fma(h, d, t.has_slope() ? std::fma(d, t.rows[kSlope][i], first) : first);
 }
 
 // x * 2^n, n in the low bits of k, rounded once even where that is denormal: 2^n as two factors,
@@ -25,16 +26,36 @@ float scale(float x, float k) {
   return x * std::bit_cast<float>(half) * std::bit_cast<float>(n - half);
 }
 
-// h * e^(y + y_low).
-float times_exponential(float h, float y, float y_low) {
-  const float k = std::fma(y, kLog2E, kMagic), n = k - kMagic;
-  float r = std::fma(n, -kLn2High, y);
-  r = std::fma(n, -kLn2Low, r);
-  r = r + y_low;
-  float q = kExp[4];
-  for (int i = 3; i >= 0; --i) q = std::fma(q, r, kExp[i]);
-  const float m = std::fma(r * r, q, r);
-  return scale(std::fma(h, m, h), k);
+// h * 2^n * e^(unit r), n in k.
+float times_exponential(float h, float r, const ExpTerms& terms, float k) {
+  float p = terms[kExpTerms - 1];
+  for (size_t i = kExpTerms - 1; i-- > 0;) p = std::fma(p, r, terms[i]);
+  return scale(std::fma(h * r, p, h), k);
+}
+
+float times_exponential_of_a(float h, float a) {
+  const Exponential& e = kExpOfA;
+  const float k = std::fma(a, e.to_n, kMagic), n = k - kMagic;
+  const float r = std::fma(n, e.step_low, std::fma(n, e.step_high, a));
+  return times_exponential(h, r, e.terms, k);
+}
+
+float times_exponential_of_square(float h, float a) {
+  const Exponential& e = kExpOfSquare;
+  const float k = std::fma(a * a, e.to_n, kMagic), n = k - kMagic;
+  const float r = std::fma(n, e.step_low, std::fma(a, a, n * e.step_high));
+  return times_exponential(h, r, e.terms, k);
+}
+
+// Of a w, where w + w_low = x1 + a^2.
+float times_exponential_of_cubic(float h, float a) {
+  const Exponential& e = kExpOfCubic;
+  const float s = a * a, s_low = std::fma(a, a, -s);
+  const float w = s + kX1High, w_low = (s - (w - kX1High)) + (s_low + kX1Low);
+  const float k = std::fma(a * e.to_n, w, kMagic), n = k - kMagic;
+  const float r_low = std::fma(n, e.step_low, w_low * a);
+  const float r = std::fma(a, w, n * e.step_high) + r_low;
+  return times_exponential(h, r, e.terms, k);
 }
 
 float bounded(const Table& t, float x) { return min_of(t.high, std::fabs(x)); }
@@ -43,7 +64,7 @@ float bounded(const Table& t, float x) { return min_of(t.high, std::fabs(x)); }
 
 float sigmoid(float x) {
   const float a = bounded(kSigmoid, x);
-  const float v = times_exponential(polynomial(kSigmoid, a), -a, 0);
+  const float v = times_exponential_of_a(polynomial(kSigmoid, a), a);
   return std::fabs((std::signbit(x) ? 0.0f : 1.0f) - v);
 }
 
@@ -51,25 +72,17 @@ float tanh(float x) { return std::copysign(polynomial(kTanh, bounded(kTanh, x)),
 
 float silu(float x) {
   const float a = bounded(kSilu, x);
-  return max_of(0.0f, x) - times_exponential(polynomial(kSilu, a), -a, 0);
+  return max_of(0.0f, x) - times_exponential_of_a(polynomial(kSilu, a), a);
 }
 
 float gelu_erf(float x) {
-  const float a = bounded(kErf, x), b = -0.5f * a, y = a * b;
-  return max_of(0.0f, x) - times_exponential(polynomial(kErf, a), y, std::fma(a, b, -y));
+  const float a = bounded(kErf, x);
+  return max_of(0.0f, x) - times_exponential_of_square(polynomial(kErf, a), a);
 }
 
 float gelu_tanh(float x) {
   const float a = bounded(kTanhForm, x);
-  const float s = a * a, s_low = std::fma(a, a, -s);
-  const float p = s * kZ3High, p_low = std::fma(s, kZ3High, -p);
-  const float big = min_of(kZ1High, p), small = max_of(kZ1High, p);  // both are negative
-  const float w = big + small;
-  float w_low = (small - (w - big)) + std::fma(s_low, kZ3High, p_low);
-  w_low = w_low + std::fma(s, kZ3Low, kZ1Low);
-  const float y = a * w;
-  const float y_low = std::fma(a, w_low, std::fma(a, w, -y));
-  return max_of(0.0f, x) - times_exponential(polynomial(kTanhForm, a), y, y_low);
+  return max_of(0.0f, x) - times_exponential_of_cubic(polynomial(kTanhForm, a), a);
 }
 
 }  // namespace oct::post_math

@@ -14,30 +14,55 @@
 // with a = |x| and Phi the normal distribution. h is a polynomial of degree six in a - c for each
 // of sixteen intervals, four to each octave of a + offset: sixteen coefficients are a permutation's
 // table. The last of its multiply-adds rounds h once, the others hardly count. In the interval that
-// begins at zero, where h(c) = 0, they would: there the slope is taken out, which is exact.
+// begins at zero, where h(c) = 0, they would: there the slope is taken out, which is exact (and
+// which GELU can do without).
 //
-// e^y = 2^n (1 + m), n = rne(y / ln 2) and m = e^r - 1 a polynomial. 1 is never added to m:
-// fma(h, m, h) is h (1 + m) with one rounding less. y comes in two parts where it needs them.
+// e^y = 2^n (1 + r p(r)), n = rne(y / ln 2) and r what remains of -a, -2 y or the tanh form's
+// a (x1 + a^2), so that no constant gets between the exact product and the subtraction: y's factor
+// is in the coefficients of p. 1 is never added to r p(r): fma(h r, p, h) is the product with one
+// rounding less.
 //
 // Errors stay below 2 ulp for all floats (tests/test_post_ops.cc). The tables are minimax fits,
 // coefficient after coefficient rounded, with centres such that h(c) is nearly a float.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace oct::post_math {
 
-inline constexpr float kLog2E = 0x1.715476p0f, kLn2High = 0x1.62e43p-1f, kLn2Low = -0x1.05c61p-29f;
 // A sum with this rounds to an integer n and holds n + 254 in its low bits.
 inline constexpr float kMagic = 0x1.8p23f + 254;
-// e^r = 1 + r + r^2 (kExp[0] + kExp[1] r + ...).
-inline constexpr float kExp[] = {0x1.fffffep-2f, 0x1.5554acp-3f, 0x1.555702p-5f, 0x1.122b96p-7f,
-                                 0x1.6b907ap-10f};
 
-// The tanh form's y = a (kZ1 + kZ3 a^2), both coefficients in two parts.
-inline constexpr float kZ1High = -0x1.988454p0f, kZ1Low = 0x1.857936p-25f;
-inline constexpr float kZ3High = -0x1.2444f2p-4f, kZ3Low = -0x1.49b16ap-29f;
+// The exponential of unit * g: p(r) of the form above, e^(unit r) = 1 + r p(r).
+inline constexpr int kExpTerms = 6;
+using ExpTerms = std::array<float, kExpTerms>;
+constexpr ExpTerms exp_terms(double unit) {
+  constexpr double kE[kExpTerms] = {
+      1, 0x1.fffffep-2, 0x1.5554acp-3, 0x1.555702p-5, 0x1.122b96p-7, 0x1.6b907ap-10};
+  ExpTerms terms{};
+  double power = unit;
+  for (size_t i = 0; i < terms.size(); ++i, power *= unit)
+    terms[i] = static_cast<float>(kE[i] * power);
+  return terms;
+}
+inline constexpr double kLog2E = 0x1.71547652b82fep0;
+// What n is multiplied by to be subtracted from g: ln 2 / |unit|, of which the high part has as
+// many bits as leave that product exact where g is not one number, but a product, too.
+struct Exponential {
+  float to_n, step_high, step_low;
+  ExpTerms terms;
+};
+inline constexpr Exponential kExpOfA{-static_cast<float>(kLog2E), 0x1.62e42p-1f, 0x1.fdf474p-22f,
+                                     exp_terms(-1)};
+inline constexpr Exponential kExpOfSquare{-static_cast<float>(kLog2E / 2), 0x1.62ep0f,
+                                          0x1.0bfbe8p-14f, exp_terms(-0.5)};
+inline constexpr double kCubic = -0x1.2444f2a4d8b4bp-4;  // -2 sqrt(2 / pi) 0.044715
+inline constexpr Exponential kExpOfCubic{static_cast<float>(kCubic * kLog2E), 0x1.36ep3f,
+                                         -0x1.8aa4a2p-11f, exp_terms(kCubic)};
+// x1 = 1 / 0.044715.
+inline constexpr float kX1High = 0x1.65ep4f, kX1Low = -0x1.b4244cp-9f;
 
 // Per interval, in the order of the low bits of the exponent and the high ones of the mantissa of
 // a + offset: c, the slope, and the coefficients of what remains of h.
@@ -48,14 +73,20 @@ struct Table {
   float high;    // a is bounded by this: beyond, results do not change
   float last;    // in the last interval, which reaches beyond the table
   std::array<std::array<float, kIntervals>, kTableRows> rows;
+
+  constexpr bool has_slope() const {
+    for (float slope : rows[kSlope])
+      if (slope != 0) return true;
+    return false;
+  }
 };
 
 // clang-format off
 inline constexpr Table kErf{1, 14.5f, 14.5f, {{
     {0x1.40023ap0f, 0x1.c0022ap0f, 0x1.2001e8p1f, 0x1.6000a8p1f, 0x1.c000bep1f, 0x1.200078p2f, 0x1.600016p2f, 0x1.a0020ap2f, 0x1.000186p3f, 0x1.40001p3f, 0x1.8000a4p3f, 0x1.c0001cp3f, 0, 0x1.8000dap-2f, 0x1.4001aep-1f, 0x1.c000e2p-1f},
-    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1p-1f, 0, 0, 0},
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
     {0x1.27605ep-2f, 0x1.4befdep-2f, 0x1.62041ep-2f, 0x1.701f0ep-2f, 0x1.7d242ep-2f, 0x1.86c634p-2f, 0x1.8c2b8ap-2f, 0x1.8f76f4p-2f, 0x1.926984p-2f, 0x1.948c6ep-2f, 0x1.95bcb6p-2f, 0x1.9676b8p-2f, 0, 0x1.2389cp-3f, 0x1.9de6b2p-3f, 0x1.f559d2p-3f},
-    {0x1.7b7616p-4f, 0x1.bd423p-5f, 0x1.15a6bep-5f, 0x1.6c5ccp-6f, 0x1.a29d6ap-7f, 0x1.bfb912p-8f, 0x1.07e3bcp-8f, 0x1.4ea07ep-9f, 0x1.761f9ep-10f, 0x1.8af20cp-11f, 0x1.d0f922p-12f, 0x1.27e7cep-12f, 0, 0x1.222ecap-2f, 0x1.9a43e4p-3f, 0x1.28be4ap-3f},
+    {0x1.7b7616p-4f, 0x1.bd423p-5f, 0x1.15a6bep-5f, 0x1.6c5ccp-6f, 0x1.a29d6ap-7f, 0x1.bfb912p-8f, 0x1.07e3bcp-8f, 0x1.4ea07ep-9f, 0x1.761f9ep-10f, 0x1.8af20cp-11f, 0x1.d0f922p-12f, 0x1.27e7cep-12f, 0x1p-1f, 0x1.222ecap-2f, 0x1.9a43e4p-3f, 0x1.28be4ap-3f},
     {-0x1.aec8cp-5f, -0x1.be0fd6p-6f, -0x1.ee8fc2p-7f, -0x1.22a7e6p-7f, -0x1.1ee036p-8f, -0x1.004bap-9f, -0x1.01ffacp-10f, -0x1.1c8476p-11f, -0x1.092128p-12f, -0x1.c87fd2p-14f, -0x1.c4cc6ap-15f, -0x1.f15824p-16f, -0x1.988446p-2f, -0x1.a0ad22p-3f, -0x1.12ec12p-3f, -0x1.73b6a4p-4f},
     {0x1.8fe6acp-6f, 0x1.7217b8p-7f, 0x1.70bacep-8f, 0x1.87b1c8p-9f, 0x1.4fa322p-10f, 0x1.fa2c4p-12f, 0x1.b6420ap-13f, 0x1.a66beep-14f, 0x1.49aa96p-15f, 0x1.d0de26p-17f, 0x1.8574cp-18f, 0x1.71c8c2p-19f, 0x1.fffa22p-3f, 0x1.dc34ep-4f, 0x1.27b6b8p-4f, 0x1.78a57p-5f},
     {-0x1.446ebcp-7f, -0x1.0eda16p-8f, -0x1.e98abcp-10f, -0x1.d8877ap-11f, -0x1.62f61ap-12f, -0x1.c7c258p-14f, -0x1.5542b2p-15f, -0x1.1ed396p-16f, -0x1.7b93acp-18f, -0x1.b8167cp-20f, -0x1.382b18p-21f, -0x1.035018p-22f, -0x1.0feb4ap-3f, -0x1.d2356ep-5f, -0x1.12232ep-5f, -0x1.4ad8eep-6f},

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <iterator>
 #include <vector>
 
@@ -14,6 +15,9 @@ namespace oct {
 namespace {
 
 using namespace post_math;
+
+constexpr size_t kInterleaved = 2;  // vectors
+
 using Xbyak::Address;
 using Xbyak::Xmm;
 
@@ -21,13 +25,14 @@ using Xbyak::Xmm;
 // which moves.
 class Temporaries {
  public:
-  Temporaries(Assembler& as, Words& w, RegisterPool& pool, int count, int kept) : as(as), w(w) {
+  Temporaries(Assembler& as, Words& w, RegisterPool& pool, int count, std::span<const Xmm> kept)
+      : as(as), w(w) {
     while (count > 0 && pool.available() > 0) {
       registers.push_back(roles.emplace_back(pool.take()).index());
       --count;
     }
     std::vector<int> held(registers);
-    held.push_back(kept);
+    for (const Xmm& v : kept) held.push_back(v.getIdx());
     for (int i = 0; count > 0; ++i) {
       if (std::find(held.begin(), held.end(), i) != held.end()) continue;
       saved.push_back(i);
@@ -56,169 +61,225 @@ class Temporaries {
   std::vector<int> registers, saved;
 };
 
+// A vector, and registers of its own: |x|; for the polynomial's chain; for the exponential's.
+struct Lane {
+  Xmm x, a;
+  Xmm index, c, h, p;
+  Xmm t, n, q, u;
+};
+constexpr int kOwn = 9;
+
 class Emitter {
  public:
-  Emitter(Assembler& as, Words& w, RegisterPool& pool, const Xmm& x)
-      : as(as), w(w), x(x), temps(as, w, pool, kTemporaries, x.getIdx()), h(temps[0]), a(temps[1]),
-        t(temps[2]), u(temps[3]), v(temps[4]), s(temps[5]), r(temps[6]), q(temps[7]) {}
+  Emitter(Assembler& as, Words& w, const Temporaries& temps, std::span<const Xmm> x)
+      : as(as), w(w), shared(temps[0]) {
+    for (size_t i = 0; i < x.size(); ++i) {
+      const auto own = [&](size_t r) { return temps[1 + kOwn * i + r]; };
+      lanes.push_back(
+          {x[i], own(0), own(1), own(2), own(3), own(4), own(5), own(6), own(7), own(8)});
+    }
+  }
+
+  void emit(PostKind kind) {
+    switch (kind) {
+      case PostKind::kSigmoid: return sigmoid();
+      case PostKind::kTanh: return tanh();
+      case PostKind::kSilu: return below_relu(kSilu, kExpOfA, of_a());
+      case PostKind::kGeluErf: return below_relu(kErf, kExpOfSquare, of_square());
+      case PostKind::kGeluTanh: return below_relu(kTanhForm, kExpOfCubic, of_cubic());
+      default: break;
+    }
+  }
+
+ private:
+  // An instruction or two for every vector.
+  using Step = std::function<void()>;
+  using Steps = std::vector<Step>;
+
+  template <class One>
+  void each(One one) {
+    for (const Lane& v : lanes) one(v);
+  }
+  template <class One>
+  Step step(One one) {
+    return [this, one] { each(one); };
+  }
+
+  Address bits(uint32_t word) const { return w.constant(word); }
+  Address number(float value) const { return bits(std::bit_cast<uint32_t>(value)); }
+  void load(float value) { as.vmovups(shared, as.constant({std::bit_cast<uint32_t>(value)})); }
 
   void sigmoid() {
     bounded(kSigmoid);
-    polynomial(kSigmoid);
-    as.vxorps(a, a, bits(0x80000000));
-    times_exponential(a, nullptr);
-    as.vpsrad(t, x, 31);
-    as.vandnps(t, t, number(1));
-    as.vsubps(t, t, h);
-    as.vandps(x, t, bits(0x7fffffff));
+    product(kSigmoid, kExpOfA, of_a());
+    each([&](const Lane& v) { as.vpsrad(v.t, v.x, 31); });
+    load(1);
+    each([&](const Lane& v) { as.vandnps(v.t, v.t, shared); });
+    each([&](const Lane& v) { as.vsubps(v.t, v.t, v.h); });
+    each([&](const Lane& v) { as.vandps(v.x, v.t, bits(0x7fffffff)); });
   }
 
   void tanh() {
     bounded(kTanh);
-    polynomial(kTanh);
-    as.vandps(h, h, bits(0x7fffffff));
-    as.vandps(t, x, bits(0x80000000));
-    as.vorps(x, h, t);
+    for (const Step& s : polynomial(kTanh)) s();
+    finish_polynomial(kTanh);
+    each([&](const Lane& v) { as.vandps(v.h, v.h, bits(0x7fffffff)); });
+    each([&](const Lane& v) { as.vandps(v.t, v.x, bits(0x80000000)); });
+    each([&](const Lane& v) { as.vorps(v.x, v.h, v.t); });
   }
 
-  void silu() {
-    bounded(kSilu);
-    polynomial(kSilu);
-    as.vxorps(a, a, bits(0x80000000));
-    times_exponential(a, nullptr);
-    below_relu();
+  // x = max(0, x) - h e^y
+  void below_relu(const Table& table, const Exponential& e, const Steps& argument) {
+    bounded(table);
+    product(table, e, argument);
+    w.zero(shared);
+    each([&](const Lane& v) { as.vmaxps(v.t, shared, v.x); });
+    each([&](const Lane& v) { as.vsubps(v.x, v.t, v.h); });
   }
-
-  void gelu_erf() {
-    bounded(kErf);
-    polynomial(kErf);
-    as.vmulps(t, a, number(-0.5f));
-    as.vmulps(u, a, t);       // y
-    as.vfmsub213ps(a, t, u);  // y_low
-    times_exponential(u, &a);
-    below_relu();
-  }
-
-  void gelu_tanh() {
-    bounded(kTanhForm);
-    polynomial(kTanhForm);
-    tanh_form_argument();
-    times_exponential(u, &t);
-    below_relu();
-  }
-
- private:
-  static constexpr int kTemporaries = 8;
-
-  Address bits(uint32_t word) const { return as.constant({word}); }
-  Address number(float value) const { return bits(std::bit_cast<uint32_t>(value)); }
 
   // a = min(high, |x|)
   void bounded(const Table& table) {
-    as.vandps(a, x, bits(0x7fffffff));
-    as.vmovups(t, number(table.high));
-    as.vminps(a, t, a);
+    each([&](const Lane& v) { as.vandps(v.a, v.x, bits(0x7fffffff)); });
+    load(table.high);
+    each([&](const Lane& v) { as.vminps(v.a, shared, v.a); });
   }
 
-  void lookup(const Xmm& to, const Table& table, int row) {
+  // h = the table's polynomial at a times 2^n e^(unit r), two chains which are woven.
+  void product(const Table& table, const Exponential& e, Steps exponential) {
+    const Steps terms = power_terms(e), polynomial = this->polynomial(table);
+    exponential.insert(exponential.end(), terms.begin(), terms.end());
+    size_t done = 0;
+    for (size_t i = 0; i < exponential.size(); ++i) {
+      exponential[i]();
+      for (; done * exponential.size() < (i + 1) * polynomial.size(); ++done) polynomial[done]();
+    }
+    finish_polynomial(table);
+    each([&](const Lane& v) { as.vmulps(v.t, v.t, v.h); });
+    each([&](const Lane& v) { as.vfmadd213ps(v.q, v.t, v.h); });
+    each([&](const Lane& v) { w.scale(v.h, v.q, v.n, v.t); });
+  }
+
+  // `to` = that row of the table.
+  void lookup(Xmm Lane::*to, const Table& table, int row) {
     const auto& values = table.rows[static_cast<size_t>(row)];
     std::vector<uint32_t> words(values.size());
     std::transform(values.begin(), values.end(), words.begin(),
                    [](float f) { return std::bit_cast<uint32_t>(f); });
-    w.lookup(to, words, t, u, r);
+    w.begin_lookup(words, shared);
+    each([&](const Lane& v) { w.lookup(v.*to, words, v.index, shared); });
+  }
+  Step looked_up(Xmm Lane::*to, const Table& table, int row) {
+    return [this, to, &table, row] { lookup(to, table, row); };
   }
 
-  // h = the table's polynomial at a, which is kept.
-  void polynomial(const Table& table) {
-    as.vmovups(t, number(table.last));
-    as.vminps(t, t, a);
-    as.vaddps(t, t, number(table.offset));
-    as.vpsrld(t, t, kIntervalShift);
-    w.prepare_lookup(t, u);
-    const Xmm& d = v;
-    lookup(d, table, kCentre);
-    as.vsubps(d, a, d);
-    lookup(h, table, kFirst + kDegree);
+  // h = the polynomial without its last term.
+  Steps polynomial(const Table& table) {
+    Steps s;
+    if (table.last < table.high)
+      s.push_back([this, &table] {
+        load(table.last);
+        each([&](const Lane& v) { as.vminps(v.index, shared, v.a); });
+      });
+    s.push_back(step([&](const Lane& v) {
+      as.vaddps(v.index, table.last < table.high ? v.index : v.a, number(table.offset));
+    }));
+    s.push_back(step([&](const Lane& v) { as.vpsrld(v.index, v.index, kIntervalShift); }));
+    s.push_back(step([&](const Lane& v) { w.prepare_lookup(v.index, v.c); }));
+    s.push_back(looked_up(&Lane::c, table, kCentre));
+    s.push_back(step([&](const Lane& v) { as.vsubps(v.c, v.a, v.c); }));
+    s.push_back(looked_up(&Lane::h, table, kFirst + kDegree));
     for (int k = kDegree - 1; k > 0; --k) {
-      lookup(q, table, kFirst + k);
-      as.vfmadd213ps(h, d, q);
+      s.push_back(looked_up(&Lane::p, table, kFirst + k));
+      s.push_back(step([&](const Lane& v) { as.vfmadd213ps(v.h, v.c, v.p); }));
     }
-    lookup(q, table, kSlope);
-    lookup(s, table, kFirst);
-    as.vfmadd213ps(q, d, s);
-    as.vfmadd213ps(h, d, q);
+    return s;
   }
 
-  // u, t = y, y_low of the tanh form.
-  void tanh_form_argument() {
-    const Xmm &p = t, &p_low = u, &s_low = v;
-    as.vmulps(s, a, a);
-    as.vmovaps(s_low, a);
-    as.vfmsub213ps(s_low, a, s);
-    as.vmovups(r, number(kZ3High));
-    as.vmulps(p, s, r);
-    as.vmovaps(p_low, s);
-    as.vfmsub213ps(p_low, r, p);
-    as.vfmadd213ps(s_low, r, p_low);  // what p lacks, s_low's share included
-    as.vmovups(q, number(kZ1High));
-    as.vminps(r, q, p);  // the larger one
-    as.vmaxps(q, q, p);
-    const Xmm &w_high = p, &w_low = q;
-    as.vaddps(w_high, r, q);
-    as.vsubps(r, w_high, r);
-    as.vsubps(w_low, q, r);
-    as.vaddps(w_low, w_low, s_low);
-    as.vmovups(r, number(kZ3Low));
-    as.vfmadd213ps(s, r, number(kZ1Low));
-    as.vaddps(w_low, w_low, s);
-    as.vmulps(u, a, w_high);
-    as.vfmsub213ps(w_high, a, u);
-    as.vfmadd231ps(w_high, a, w_low);  // in t
+  void finish_polynomial(const Table& table) {
+    lookup(&Lane::p, table, kFirst);
+    if (table.has_slope()) {
+      lookup(&Lane::u, table, kSlope);
+      each([&](const Lane& v) { as.vfmadd231ps(v.p, v.c, v.u); });
+    }
+    each([&](const Lane& v) { as.vfmadd213ps(v.h, v.c, v.p); });
   }
 
-  // h *= e^(y + *y_low), or of y alone.
-  void times_exponential(const Xmm& y, const Xmm* y_low) {
-    const Xmm &k = s, &n = v;
-    as.vmovups(k, number(kLog2E));
-    as.vfmadd213ps(k, y, number(kMagic));
-    as.vsubps(n, k, number(kMagic));
-    as.vfmadd231ps(y, n, number(-kLn2High));
-    as.vfmadd231ps(y, n, number(-kLn2Low));
-    if (y_low) as.vaddps(y, y, *y_low);
-    as.vmovups(q, number(kExp[std::size(kExp) - 1]));
-    for (size_t i = std::size(kExp) - 1; i-- > 0;) as.vfmadd213ps(q, y, number(kExp[i]));
-    as.vmulps(r, y, y);
-    as.vfmadd213ps(q, r, y);
-    as.vfmadd213ps(q, h, h);
-    w.scale(h, q, n, k, r);
+  // t, n = the argument's r and n.
+  Steps of_a() {
+    const Exponential& e = kExpOfA;
+    Steps s{step([&](const Lane& v) { as.vmovaps(v.t, v.a); })};
+    split(s, e);
+    s.push_back(step([&](const Lane& v) { as.vmovaps(v.t, v.a); }));
+    s.push_back(step([&](const Lane& v) { as.vfmadd231ps(v.t, v.n, number(e.step_high)); }));
+    s.push_back(step([&](const Lane& v) { as.vfmadd231ps(v.t, v.n, number(e.step_low)); }));
+    return s;
   }
 
-  // x = max(0, x) - h
-  void below_relu() {
-    w.zero(t);
-    as.vmaxps(t, t, x);
-    as.vsubps(x, t, h);
+  Steps of_square() {
+    const Exponential& e = kExpOfSquare;
+    Steps s{step([&](const Lane& v) { as.vmulps(v.t, v.a, v.a); })};
+    split(s, e);
+    s.push_back(step([&](const Lane& v) { as.vmulps(v.t, v.n, number(e.step_high)); }));
+    s.push_back(step([&](const Lane& v) { as.vfmadd231ps(v.t, v.a, v.a); }));
+    s.push_back(step([&](const Lane& v) { as.vfmadd231ps(v.t, v.n, number(e.step_low)); }));
+    return s;
+  }
+
+  Steps of_cubic() {
+    const Exponential& e = kExpOfCubic;
+    return {step([&](const Lane& v) { as.vmulps(v.t, v.a, v.a); }),  // s
+            step([&](const Lane& v) { as.vmovaps(v.n, v.a); }),
+            step([&](const Lane& v) { as.vfmsub213ps(v.n, v.a, v.t); }),         // s_low
+            step([&](const Lane& v) { as.vaddps(v.q, v.t, number(kX1High)); }),  // w
+            step([&](const Lane& v) { as.vsubps(v.u, v.q, number(kX1High)); }),
+            step([&](const Lane& v) { as.vsubps(v.u, v.t, v.u); }),
+            step([&](const Lane& v) { as.vaddps(v.n, v.n, number(kX1Low)); }),
+            step([&](const Lane& v) { as.vmulps(v.t, v.a, number(e.to_n)); }),
+            step([&](const Lane& v) { as.vaddps(v.u, v.u, v.n); }),  // w_low
+            step([&](const Lane& v) { as.vfmadd213ps(v.t, v.q, number(kMagic)); }),
+            step([&](const Lane& v) { as.vmulps(v.u, v.u, v.a); }),
+            step([&](const Lane& v) { as.vsubps(v.n, v.t, number(kMagic)); }),
+            step([&](const Lane& v) { as.vmulps(v.t, v.n, number(e.step_high)); }),
+            step([&](const Lane& v) { as.vfmadd231ps(v.u, v.n, number(e.step_low)); }),  // r_low
+            step([&](const Lane& v) { as.vfmadd231ps(v.t, v.a, v.q); }),
+            step([&](const Lane& v) { as.vaddps(v.t, v.t, v.u); })};
+  }
+
+  // n = that of what is in t.
+  void split(Steps& s, const Exponential& e) {
+    s.push_back([&] {
+      load(e.to_n);
+      each([&](const Lane& v) { as.vfmadd213ps(v.t, shared, number(kMagic)); });
+    });
+    s.push_back(step([&](const Lane& v) { as.vsubps(v.n, v.t, number(kMagic)); }));
+  }
+
+  // q = p(t)
+  Steps power_terms(const Exponential& e) {
+    Steps s{[&] {
+      load(e.terms[kExpTerms - 1]);
+      each([&](const Lane& v) { as.vmovaps(v.q, shared); });
+    }};
+    for (size_t i = kExpTerms - 1; i-- > 0;)
+      s.push_back(step([&, i](const Lane& v) { as.vfmadd213ps(v.q, v.t, number(e.terms[i])); }));
+    return s;
   }
 
   Assembler& as;
   Words& w;
-  const Xmm& x;
-  Temporaries temps;
-  const Xmm h, a, t, u, v, s, r, q;
+  const Xmm shared;
+  std::vector<Lane> lanes;
 };
 
 }  // namespace
 
-void emit_post_math(Assembler& as, Words& words, RegisterPool& pool, PostKind kind, const Xmm& x) {
-  Emitter emitter(as, words, pool, x);
-  switch (kind) {
-    case PostKind::kSigmoid: emitter.sigmoid(); break;
-    case PostKind::kTanh: emitter.tanh(); break;
-    case PostKind::kSilu: emitter.silu(); break;
-    case PostKind::kGeluErf: emitter.gelu_erf(); break;
-    case PostKind::kGeluTanh: emitter.gelu_tanh(); break;
-    default: break;
-  }
+void emit_post_math(Assembler& as, Words& words, RegisterPool& pool, PostKind kind,
+                    std::span<const Xmm> x) {
+  const size_t most = pool.registers() == 32 ? kInterleaved : 1,
+               together = std::min(most, x.size());
+  const Temporaries temps(as, words, pool, kOwn * static_cast<int>(together) + 1, x);
+  for (size_t i = 0; i < x.size(); i += together)
+    Emitter(as, words, temps, x.subspan(i, std::min(together, x.size() - i))).emit(kind);
 }
 
 }  // namespace oct

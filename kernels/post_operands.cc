@@ -17,6 +17,7 @@ RowOperands::RowOperands(Assembler& as, Words& words, const PostSpecs& specs, in
   for (int op = 0; op < kMaxPostOps; ++op)
     if (has_tensor(specs[static_cast<size_t>(op)].kind)) {
       slots[op] = count;
+      types[count] = specs[static_cast<size_t>(op)].type;
       ops[count++] = op;
     }
 }
@@ -36,6 +37,19 @@ void RowOperands::push() {
 
 void RowOperands::pop() {
   if (count) as.add(as.rsp, 8 * count);
+}
+
+void RowOperands::prefetch(int rows) {
+  constexpr int kLine = 64;
+  for (int i = 0; i < count; ++i) {
+    const int bytes = n * static_cast<int>(dtype_bytes(types[i]));
+    as.mov(temp, slot(ops[i]));
+    as.mov(as.rax, source(ops[i], offsetof(PostTensor, stride_bytes)));
+    for (int row = 0; row < rows; ++row) {
+      for (int at = 0; at < bytes; at += kLine) as.prefetcht0(as.ptr[temp + at]);
+      if (row < rows - 1) as.add(temp, as.rax);
+    }
+  }
 }
 
 void RowOperands::next_row() {

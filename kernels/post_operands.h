@@ -15,7 +15,8 @@ class RowOperands : public PostOperands {
     int below;  // bytes that lie on the stack below the pointers while they are used
   };
 
-  // For rows of n columns. `temp` is clobbered by loads, rax by next_row.
+  // For rows of n columns. `temp` is clobbered by loads, rax by next_row, both
+  // by prefetch.
   RowOperands(Assembler& as, Words& words, const PostSpecs& specs, int n, const Source& source,
               const Xbyak::Reg64& temp);
 
@@ -23,6 +24,9 @@ class RowOperands : public PostOperands {
   void push();
   void pop();
 
+  // Asks for the next `rows` rows, long before they are read: a panel sees so few bytes of a row
+  // that no hardware prefetcher follows.
+  void prefetch(int rows);
   void next_row();
   void load(const Xbyak::Xmm& v, int op, DType type, int j) override;
 
@@ -36,8 +40,9 @@ class RowOperands : public PostOperands {
   const Source from;
   const Xbyak::Reg64 temp;
   int count = 0;
-  int slots[kMaxPostOps];  // of operations with a tensor, counted from the first pushed
-  int ops[kMaxPostOps];    // the reverse
+  int slots[kMaxPostOps];    // of operations with a tensor, counted from the first pushed
+  int ops[kMaxPostOps];      // the reverse
+  DType types[kMaxPostOps];  // of their elements, as ops
 };
 
 }  // namespace oct

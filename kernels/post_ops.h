@@ -28,8 +28,8 @@ enum class PostKind : uint8_t {
   kSilu,
   kGeluErf,
   kGeluTanh,
-  kAdd,      // y + x, with x = float(X - zero_point) * scale
-  kMultiply  // y * x
+  kAdd,      // fma(float(X - zero_point), scale, y)
+  kMultiply  // y * (float(X - zero_point) * scale)
 };
 
 constexpr bool is_transcendental(PostKind kind) {
@@ -54,11 +54,16 @@ using PostChain = std::array<PostOp, kMaxPostOps>;
 struct PostSpec {
   PostKind kind = PostKind::kNone;
   DType type = DType::kNone;
+  bool zero_point = false;  // X has one other than 0
   friend bool operator==(const PostSpec&, const PostSpec&) = default;
 };
 using PostSpecs = std::array<PostSpec, kMaxPostOps>;
 
 PostSpecs specs_of(const PostChain& chain);
+
+// The most that |y| can be after the chain if it is at most `reach` before; infinite where nothing
+// bounds it, or where a NaN may appear.
+double post_reach(const PostChain& chain, double reach);
 bool has_tensor(const PostSpecs& specs);
 
 // The operation on y; `x` is the element of X, or null.

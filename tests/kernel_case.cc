@@ -224,6 +224,7 @@ class Call {
   }
   void draw_rows() {
     spec_.epilogue.row_scale = true;
+    spec_.epilogue.saturating = false;
     const DType type = c_.input.a_type;
     float* scales = place<float>(s_.row_scale, rows_);
     int32_t* points = place<int32_t>(s_.zero_points, rows_);

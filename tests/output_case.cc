@@ -56,6 +56,7 @@ class Drawing {
     if (c_.chain) r_.post = draw_chain(rng_, unit(), c_.tensors);
     fill_spec();
     fill_scalars();
+    if (int8_ && reals_ && rng_.one_in(2)) let_packs_clamp();
   }
 
  private:
@@ -155,6 +156,13 @@ class Drawing {
     if (r_.relu) s.q_lo = r_.c_zero_point;
     if (r_.clamp) s.q_lo = quantized(r_.clamp_min);
     if (r_.clamp) s.q_hi = quantized(r_.clamp_max);
+  }
+
+  // Where that is exact.
+  void let_packs_clamp() {
+    const float* bias = d_.spec.bias_f32 ? d_.bias_f32 : nullptr;
+    d_.spec.saturating = reals_saturate(d_.scalars, d_.mult, bias, static_cast<size_t>(n_));
+    if (d_.spec.saturating) narrow_by_reals(d_.spec, &d_.scalars);
   }
 
   const OutputCase& c_;

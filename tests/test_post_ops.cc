@@ -129,7 +129,7 @@ class Emitted {
     as.mov(as.rdx, as.ptr[as.rdi + offsetof(Call, params)]);
     as.vmovups(y, as.ptr[as.rsi]);
     as.vmovups(other, as.ptr[as.rsi]);
-    emit_post_ops(as, {*words, pool, specs, as.rdx, 0, nullptr}, y, 0);
+    emit_post_ops(as, {*words, pool, specs, as.rdx, 0, nullptr}, {&y, 1});
     as.vmovups(as.ptr[as.rsi], y);
     as.vmovups(as.ptr[as.rsi + words->bytes()], other);
     as.leave();

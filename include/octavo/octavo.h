@@ -162,7 +162,7 @@ OCT_API oct_status oct_describe(const oct_context* context, char* buffer, size_t
 /* --------------------------------------------------------- post-operations -- */
 
 /* What may follow the scaling of a result, in binary32, each operation rounded once; fma is the
- * fused multiply-add. X is a tensor of C's shape, x = float(X - zero_point) * scale.
+ * fused multiply-add. X is a tensor of C's shape, x = float(X - zero_point).
  *
  * A NaN, which infinities and f32 tensors can bring about, becomes the lower bound in RELU, CLAMP
  * and 8-bit C. */
@@ -178,8 +178,8 @@ typedef enum oct_post_kind {
   OCT_POST_SILU = 8,       /* y * sigmoid(y) */
   OCT_POST_GELU_ERF = 9,   /* y * (1 + erf(y / sqrt(2))) / 2 */
   OCT_POST_GELU_TANH = 10, /* y * (1 + tanh(sqrt(2 / pi) * (y + 0.044715 y^3))) / 2 */
-  OCT_POST_ADD = 11,       /* y + x */
-  OCT_POST_MULTIPLY = 12   /* y * x */
+  OCT_POST_ADD = 11,       /* fma(x, scale, y) */
+  OCT_POST_MULTIPLY = 12   /* y * (x * scale) */
 } oct_post_kind;
 
 enum { OCT_MAX_POST_OPS = 8 };
