@@ -12,6 +12,12 @@
 namespace oct {
 namespace {
 
+// Looked up once: it takes a comparison of strings for each row of the table.
+std::span<const KernelRow> gemm_rows() {
+  static const std::span<const KernelRow> rows = kernels_of("gemm");
+  return rows;
+}
+
 bool same_family(const KernelRow& a, const KernelRow& b) {
   return a.isa == b.isa && a.a_form == b.a_form && a.b_form == b.b_form && a.flags == b.flags &&
          a.lanes == b.lanes;
@@ -22,7 +28,7 @@ bool same_family(const KernelRow& a, const KernelRow& b) {
 const KernelRow* row_for(const KernelRow& main, int n, bool forced) {
   const KernelRow* best = &main;
   if (!forced)
-    for (const KernelRow& row : kernels_of("gemm"))
+    for (const KernelRow& row : gemm_rows())
       if (same_family(row, main) && row.nr >= n && row.nr < best->nr) best = &row;
   return best;
 }
@@ -77,15 +83,21 @@ double work_cycles(const CpuFacts& facts, const Layout& l, const Work& work) {
   return layout_cycles(facts, l, work.size()) + tiles;
 }
 
-Layout best_layout(const CpuFacts& facts, const KernelRow& main, const Work& work) {
+struct CostedLayout {
+  Layout layout;
+  double cycles;
+};
+
+CostedLayout best_layout(const CpuFacts& facts, const KernelRow& main, const Work& work) {
   const bool forced = work.layer.forced != nullptr;
   Layout one = one_tail(main, work.n, forced);
   one.row_sums = work.layer.has_zero_points(work.layer.w_shift(main));
-  if (one.full == 0 || one.tails == 0) return one;
+  const double cycles = work_cycles(facts, one, work);
+  if (one.full == 0 || one.tails == 0) return {one, cycles};
   Layout two = two_tails(main, work.n, forced);
   two.row_sums = one.row_sums;
-  const bool cheaper = work_cycles(facts, two, work) < work_cycles(facts, one, work);
-  return cheaper ? two : one;
+  const double cycles_of_two = work_cycles(facts, two, work);
+  return cycles_of_two < cycles ? CostedLayout{two, cycles_of_two} : CostedLayout{one, cycles};
 }
 
 // Whether some panel of the layout is the main row's own.
@@ -209,16 +221,19 @@ oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableI
   WeightFacts weights;
   double best = 0;
   bool found = false;
-  for (const KernelRow& row : kernels_of("gemm")) {
+  selection->candidates.reserve(gemm_rows().size());
+  for (const KernelRow& row : gemm_rows()) {
     Candidate c{&row, reason_against(row, work, isas, weights), {}};
+    double cycles = 0;
     if (c.rejected.empty()) {
-      c.layout = best_layout(facts, row, work);
+      const CostedLayout costed = best_layout(facts, row, work);
+      c.layout = costed.layout;
+      cycles = costed.cycles;
       if (!uses_main(c.layout))
         c.rejected =
             "narrower kernels of its family serve all " + std::to_string(work.n) + " columns";
     }
     if (c.rejected.empty()) {
-      const double cycles = work_cycles(facts, c.layout, work);
       const bool saves_sums = found && selection->best().layout.row_sums && !c.layout.row_sums;
       if (!found || cycles < (saves_sums ? 1 : kClearlyCheaper) * best) {
         best = cycles;
