@@ -140,29 +140,60 @@ void join_rows(ConvJob* j) {
   for_outputs(j, join);
 }
 
+// What threads share: rows of tiles, of which they cut a row into `segments` at least, by panels of
+// `width` columns but for the last ones.
+struct Shared {
+  int64_t rows, tiles, segments, panels, width, columns;
+};
+struct Shares {
+  int64_t segments, row_tasks, panel_tasks;
+};
+
+// What leaves the busiest thread the least. Shares of panels, which all read the same input, must
+// save more than that costs.
+Shares best_shares(const Shared& all, int64_t threads) {
+  constexpr double kClearlyLess = 0.95;
+  Shares best{all.segments, 1, 1};
+  double least = std::numeric_limits<double>::infinity();
+  for (int64_t p = 1; p <= std::min(all.panels, threads); ++p) {
+    const int64_t most = std::max(all.segments, all.tiles);
+    const int64_t s = std::clamp(ceil_div(threads / p, all.rows), all.segments, most);
+    const int64_t r = std::min(threads / p, all.rows * s);
+    const int64_t columns = std::min(ceil_div(all.panels, p) * all.width, all.columns);
+    const auto load = static_cast<double>(ceil_div(all.rows * s, r) * ceil_div(all.tiles, s)) *
+                      static_cast<double>(columns);
+    if (load >= kClearlyLess * least) continue;
+    least = load;
+    best = {s, r, p};
+  }
+  return best;
+}
+
 // Long rows are cut so that a segment's input stays in half of L2; threads share rows and segments,
-// or panels where there are fewer of those than threads.
+// or panels where those are fewer or divide badly.
 void schedule(ConvJob* j) {
   j->rows = j->batch * j->out[0] * j->out[1];
   const int64_t pixel = std::max<int64_t>(1, j->a.stride[2]) * j->plan.shape.axes[2].stride;
   int64_t fit = std::max<int64_t>(64, static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / pixel);
   const oct_qconv& plan = j->plan;
   if (!plan.depthwise) fit = std::min(fit, source_pixels(plan.shape, plan.folded, plan.packed_a));
-  j->segments = (j->out[2] + fit - 1) / fit;
+  j->segments = ceil_div(j->out[2], fit);
   j->row_tasks = j->panel_tasks = 1;
   const int threads = j->plan.context->threads.count();
   if (threads == 1) return;
   const double cycles = static_cast<double>(j->rows * j->out[2]) * j->plan.cycles_per_pixel;
   const int64_t t = useful_threads(cycles, threads);
   if (t == 1) return;
-  if (j->plan.depthwise) {
-    j->row_tasks = std::min((j->out[1] + 1) / 2, t);
-    j->panel_tasks = std::min(j->plan.depthwise->blocks(), t / j->row_tasks);
-    return;
-  }
-  if (j->rows * j->segments < t) j->segments = std::min(j->out[2], (t + j->rows - 1) / j->rows);
-  j->row_tasks = std::min(j->rows * j->segments, t);
-  j->panel_tasks = std::min(static_cast<int64_t>(j->plan.panels.size()), t / j->row_tasks);
+  const int64_t width = plan.row->nr, columns = plan.shape.out_channels;
+  const Shares shares = best_shares(
+      plan.depthwise
+          ? Shared{ceil_div(j->out[1], 2), 1, 1, plan.depthwise->blocks(), width, columns}
+          : Shared{j->rows, ceil_div(j->out[2], plan.row->mr), j->segments,
+                   static_cast<int64_t>(plan.panels.size()), width, columns},
+      t);
+  if (!plan.depthwise) j->segments = shares.segments;
+  j->row_tasks = shares.row_tasks;
+  j->panel_tasks = shares.panel_tasks;
 }
 
 // The caller's scratch; none of the tensors may lie in it.

@@ -36,9 +36,9 @@ void Threads::run(size_t tasks, void (*task)(void*, size_t), void* arg) const {
   if (tasks > 1 && count_ > 1) {
     if (parallel_for_) return parallel_for_(pool_, tasks, task, arg);
     if (!busy_.test_and_set(std::memory_order_acquire)) {
-      // Idle workers sleep: they must not spin on cores that the caller has other work for.
-      pthreadpool_parallelize_1d(static_cast<pthreadpool_t>(pool_), task, arg, tasks,
-                                 PTHREADPOOL_FLAG_YIELD_WORKERS);
+      // Workers then stay awake for a while: the layers of a network follow each other, and to wake
+      // a thread takes as long as some of them.
+      pthreadpool_parallelize_1d(static_cast<pthreadpool_t>(pool_), task, arg, tasks, 0);
       busy_.clear(std::memory_order_release);
       return;
     }
