@@ -127,8 +127,9 @@ typedef struct oct_context_desc {
   /* How many threads a run may use, the calling one included: 1 (the default) never
    * starts a thread; 0 means one per core the process may run on. At most 1024.
    * Without `parallel_for` the context owns a pool of threads - 1 workers (pthreadpool, whose
-   * creation does not return where the system has no threads to give). While one run uses the
-   * pool, concurrent runs go on in their calling threads. */
+   * creation does not return where the system has no threads to give). They stay awake for some
+   * milliseconds after a run, then sleep. While one run uses the pool, concurrent runs go on in
+   * their calling threads. */
   int32_t threads;
   /* The caller's pool: called with `pool` and at most `threads` tasks (which must then
    * not be 0). NULL: the context's own. */
