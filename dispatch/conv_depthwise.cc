@@ -24,7 +24,7 @@ std::string reason_against(const KernelRow& row, const oct_qconv& plan, const Us
   if (layer.forced && layer.forced != &row) return "another kernel is forced";
   if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return "A is u8";
   if (layer.has_zero_points(layer.w_shift_to_s8())) return "the weights have zero points";
-  if (shape.axes[1].transposed) return "the convolution is transposed";
+  if (shape.axes[2].transposed) return "the convolution is transposed";
   if (!trivial(shape.axes[0])) return "the convolution has three spatial dimensions";
   if (has_tensor(layer.epilogue.post)) return "a post-operation has a tensor";
   if (!small(shape.axes[1]) || !small(shape.axes[2]) ||

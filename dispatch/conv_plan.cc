@@ -416,7 +416,7 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
     } else {
       const int shift = plan->layer.w_shift(*plan->row);
       if (shift != to_s8) w = weights_less(shift);
-      if (!plan->folded && !plan->layout().row_sums) plan->clip = most_clipped(shape.axes[2]);
+      if (!plan->folded) plan->clip = most_clipped(shape.axes[2]);
       ConvBuilder(*plan, w).build();
     }
     *out = plan.release();

@@ -25,11 +25,9 @@ constexpr double kTailRowInstructions = 6;  // to copy the tail of one row of A
 // and epilogue; cycles from the start of a call until products flow.
 constexpr double kTileEpiloguePerVector = 5, kNotHidden = 0.3, kTileStart = 120;
 
-// Sums of A's rows (sum_a_rows), seen on Zen 4, 2026-11-24: bytes a cycle, what starts and ends a
-// run, and what its last bytes cost where they fill no vector; then two instructions per vector of
-// sums (kernels/row_terms.h).
-constexpr double kRowSumBytes = 30, kRowSumStart = 10, kRowSumTail = 40, kRowTermPerVector = 2;
-constexpr int64_t kRowSumVector = 32;
+// Sums of A's rows (sum_a_rows), seen on Zen 4, 2026-11-24: bytes a cycle, and what starts and ends
+// a run; then two instructions per vector of sums (kernels/row_terms.h).
+constexpr double kRowSumBytes = 30, kRowSumStart = 10, kRowTermPerVector = 2;
 
 constexpr double kL1Bytes = 64, kTileL1Bytes = 128;  // per cycle
 
@@ -159,8 +157,7 @@ double panel_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& si
 
 double row_sum_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& size, int64_t n) {
   const auto vectors = static_cast<double>((n + row.lanes - 1) / row.lanes);
-  const double tail = size.k % kRowSumVector ? kRowSumTail : 0;
-  const double run = kRowSumStart + static_cast<double>(size.k) / kRowSumBytes + tail;
+  const double run = kRowSumStart + static_cast<double>(size.k) / kRowSumBytes;
   const double sum = static_cast<double>(size.runs) * run;
   return static_cast<double>(size.m) * (sum + vectors * kRowTermPerVector / p.vectors);
 }

@@ -112,7 +112,8 @@ struct ARows {
   bool is_signed;
 };
 
-// sums[m]: of all the bytes of row m, modulo 2^32. Needs AVX2.
+// sums[m]: of all the bytes of row m, modulo 2^32, less the taps that leave it out; the `count` rows
+// are those of one tile if any tap does. Needs AVX2.
 void sum_a_rows(const ARows& rows, int64_t count, int32_t* sums);
 
 }  // namespace oct

@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/pack.h"
@@ -62,6 +63,30 @@ OCT_AVX2 inline __m256i sum_bytes(__m256i v, __m256i add) {
 OCT_AVX2 inline __m256i load(const uint8_t* a) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
 }
+OCT_AVX2 inline __m128i load_half(const uint8_t* a) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
+}
+
+// Zeros, then ones: the vector that ends `count` bytes into the ones keeps so many last bytes.
+alignas(64) constexpr uint8_t kKeepLast[64] = {
+    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
+// The sums of the last k % 32 bytes of a row of k, read together with bytes before them where there
+// are enough: a copy to a buffer stalls for some forty cycles.
+OCT_AVX2 inline __m256i sum_last_bytes(const uint8_t* a, int64_t k, __m256i add, uint8_t shift) {
+  const int64_t count = k % 32;
+  if (k >= 32) {
+    const __m256i v = _mm256_add_epi8(load(a + k - 32), add);
+    return _mm256_sad_epu8(_mm256_and_si256(v, load(kKeepLast + count)), _mm256_setzero_si256());
+  }
+  if (k < 16) return sum_bytes(last_bytes(a, count, shift), add);
+  const __m256i v = _mm256_add_epi8(_mm256_set_m128i(load_half(a + k - 16), load_half(a)), add);
+  const __m256i keep = _mm256_set_m128i(load_half(kKeepLast + k), _mm_set1_epi8(-1));
+  return _mm256_sad_epu8(_mm256_and_si256(v, keep), _mm256_setzero_si256());
+}
 
 OCT_AVX2 int32_t sum_row(const uint8_t* a, int64_t k, uint8_t shift) {
   const __m256i add = _mm256_set1_epi8(static_cast<char>(shift));
@@ -75,7 +100,7 @@ OCT_AVX2 int32_t sum_row(const uint8_t* a, int64_t k, uint8_t shift) {
     sum0 = _mm256_add_epi32(sum0, sum_bytes(load(a + i), add));
     i += 32;
   }
-  if (i < k) sum1 = _mm256_add_epi32(sum1, sum_bytes(last_bytes(a + i, k - i, shift), add));
+  if (i < k) sum1 = _mm256_add_epi32(sum1, sum_last_bytes(a, k, add, shift));
   return sum_lanes(_mm256_add_epi32(sum0, sum1));
 }
 
@@ -96,13 +121,15 @@ OCT_AVX2 void pack_a_rows(const uint8_t* a, int64_t a_stride_bytes, int rows, in
 OCT_AVX2 void sum_a_rows(const ARows& r, int64_t count, int32_t* sums) {
   // s8 is u8 less 128 once its sign is flipped.
   const uint8_t shift = r.is_signed ? 128 : r.shift;
-  const auto bytes = static_cast<uint32_t>((r.taps_end - r.taps) * r.k);
-  const uint32_t offset = r.is_signed ? 128 * bytes : 0;
+  const uint32_t offset = r.is_signed ? 128 * static_cast<uint32_t>(r.k) : 0;  // of a tap
   for (int64_t m = 0; m < count; ++m) {
     uint32_t sum = 0;
-    for (const Tap* tap = r.taps; tap != r.taps_end; ++tap)
-      sum += static_cast<uint32_t>(sum_row(r.a + m * r.stride_bytes + tap->a_offset, r.k, shift));
-    sums[m] = static_cast<int32_t>(sum - offset);
+    for (const Tap* tap = r.taps; tap != r.taps_end; ++tap) {
+      if (m < tap->clip || m >= count + std::min<int64_t>(0, tap->clip)) continue;
+      const uint8_t* a = r.a + m * r.stride_bytes + tap->a_offset;
+      sum += static_cast<uint32_t>(sum_row(a, r.k, shift)) - offset;
+    }
+    sums[m] = static_cast<int32_t>(sum);
   }
   _mm256_zeroupper();
 }

@@ -39,7 +39,7 @@ class Drawing {
  private:
   void shape() {
     d.rank = static_cast<int32_t>(limits.depthwise ? rng.between(1, 2) : rng.between(1, 3));
-    const bool transposed = !limits.depthwise && rng.one_in(5);
+    const bool transposed = rng.one_in(limits.depthwise ? 10 : 5);
     if (transposed) d.flags |= OCT_QCONV_TRANSPOSED;
     d.groups = limits.depthwise ? rng.between(1, 150) : rng.one_in(3) ? rng.between(2, 4) : 1;
     const int64_t in = limits.depthwise ? 1 : rng.between(1, rng.one_in(2) ? 4 : 20);
