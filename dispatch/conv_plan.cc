@@ -145,6 +145,7 @@ class ConvBuilder {
     GemmSpec spec;
     spec.n = n;
     spec.taps = plan_.diagonal || !plan_.sees_one_tap();
+    spec.epilogue = layer_.epilogue;
     set_k(row, plan_.tap_k, plan_.tap_count, &spec);
     if (row.isa != Isa::kAmx) {
       const int64_t steps = k_steps(row, plan_.tap_k).whole;
@@ -159,7 +160,6 @@ class ConvBuilder {
     }
     spec.a_shift = plan_.a_shift != 0 && !plan_.packed_a;
     spec.row_terms = plan_.layout().row_sums;
-    spec.epilogue = layer_.epilogue;
     plan_.codes.push_back(std::make_unique<GemmCode>(gemm_code(global_code_cache(), row, spec)));
     return plan_.codes.back().get();
   }

@@ -31,7 +31,7 @@ void set_k(const KernelRow& row, int64_t k, int64_t runs, GemmSpec* spec) {
   spec->k_tail = s.tail;
   if (row.isa != Isa::kAmx) {
     if (!spec->taps)
-      spec->k_last = static_cast<int>(std::min<int64_t>(gemm_last_steps(row, spec->n), s.count()));
+      spec->k_last = static_cast<int>(std::min<int64_t>(gemm_last_steps(row, *spec), s.count()));
     return;
   }
   spec->rows_per_step = amx_rows_per_step(row, runs * s.count());

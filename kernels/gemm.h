@@ -10,7 +10,8 @@
 
 namespace oct {
 
-// How K of one run (one tap of `runs` with taps) is cut, into `spec`.
+// How K of one run (one tap of `runs` with taps) is cut, into `spec`, whose columns and
+// epilogue are set.
 void set_k(const KernelRow& row, int64_t k, int64_t runs, GemmSpec* spec);
 
 struct GemmCode {

@@ -423,10 +423,15 @@ TileOps gemm_tile_ops(const KernelRow& row, int m, int nv) {
 // Two steps of four dots each take about as long as a row's epilogue. Zen 4, 2026-11-24, u8 out,
 // share of the peak without and with them: 784x32:32x192 78 and 83 %, 3136x64:64x256 88 and 90 %.
 // Row by row, B's words come from memory, which pays where a row has several vectors to overlap.
-int gemm_last_steps(const KernelRow& row, int n) {
+// Post-operations take longer: 128x768:768x3072 with a GELU of either form, a sum with u8: with two
+// steps 13.5, 16.7 and 3.3 % more than without an operation, with four 13.1, 14.9 and 2.1, with
+// eight 12.1, 15.4 and 3.0.
+int gemm_last_steps(const KernelRow& row, const GemmSpec& spec) {
+  const bool has_room = row.b_form != BForm::kMixed && spec.n > 2 * row.lanes;
   const DotShape dot = dot_shape(dot_of(row));
   const bool made_in_registers = dot.b_loads < dot.b_words;
-  return row.b_form == BForm::kMixed || made_in_registers || n <= 2 * row.lanes ? 0 : 2;
+  if (!has_room || made_in_registers) return 0;
+  return spec.epilogue.has_post() ? 4 : 2;
 }
 
 void emit_gemm_vector(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m) {

@@ -15,8 +15,9 @@ struct TileOps {
 };
 TileOps gemm_tile_ops(const KernelRow& row, int m, int nv);
 
-// How many steps of K it is worth to have among GemmSpec::k_last for panels of n columns.
-int gemm_last_steps(const KernelRow& row, int n);
+// How many steps of K it is worth to have among GemmSpec::k_last for such a panel and
+// epilogue.
+int gemm_last_steps(const KernelRow& row, const GemmSpec& spec);
 
 // EmitGemm for every vector row of the table.
 void emit_gemm_vector(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m);
