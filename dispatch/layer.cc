@@ -82,9 +82,10 @@ oct_status check_weights(const LayerDesc& d) {
   if (reinterpret_cast<uintptr_t>(w.zero_points) % 4)
     return fail(OCT_INVALID_ARGUMENT, "%s (%p) must be aligned to 4 bytes", w.zero_points_name,
                 static_cast<const void*>(w.zero_points));
-  if (w.zero_point_count != 1 && w.zero_point_count != d.n)
-    return fail(OCT_INVALID_ARGUMENT, "%s is %" PRId64 "; it must be 1 or %s = %" PRId64,
-                w.zero_count_name, w.zero_point_count, d.channels_name, d.n);
+  if (w.zero_point_count != 1 && w.zero_point_count != d.n && w.zero_point_count != d.groups * d.n)
+    return fail(OCT_INVALID_ARGUMENT, "%s is %" PRId64 "; it must be 1 or %s = %" PRId64 "%s",
+                w.zero_count_name, w.zero_point_count, d.channels_name, d.n,
+                d.groups > 1 ? ", or that for each group" : "");
   const DType type = static_cast<DType>(w.type);
   for (int64_t i = 0; i < w.zero_point_count; ++i)
     if (w.zero_points[i] < dtype_min(type) || w.zero_points[i] > dtype_max(type))
@@ -206,11 +207,10 @@ void fill_zero_points(const LayerDesc& d, Layer* layer) {
   const Weights& w = d.weights;
   layer->w_unsigned = w.type == OCT_U8;
   if (!w.zero_points) return;
-  const auto n = static_cast<size_t>(d.n);
   if (w.zero_point_count == 1)
-    layer->w_zero_points.assign(n, w.zero_points[0]);
+    layer->w_zero_points.assign(static_cast<size_t>(d.n), w.zero_points[0]);
   else
-    layer->w_zero_points.assign(w.zero_points, w.zero_points + n);
+    layer->w_zero_points.assign(w.zero_points, w.zero_points + w.zero_point_count);
 }
 
 void fill_columns(const LayerDesc& d, Layer* layer) {

@@ -49,6 +49,7 @@ struct LayerDesc {
   int64_t post_count;
   const char* kernel;
   bool sums_groups = false;  // what is added is the sum of earlier groups of weights
+  int64_t groups = 1;        // that may have zero points of their own
 };
 
 struct Layer {
@@ -61,8 +62,9 @@ struct Layer {
   EpilogueScalars scalars;
   std::vector<float> mult, bias_f32;  // one per column, or empty where unused
   std::vector<int32_t> bias_s32;
-  bool w_unsigned = false;             // the weights are u8
-  std::vector<int32_t> w_zero_points;  // of the weights as given, one per column; empty: all zero
+  bool w_unsigned = false;  // the weights are u8
+  // Of the weights as given, one per column, or [group][column]; empty: all zero.
+  std::vector<int32_t> w_zero_points;
 
   // Values that A spans, less one.
   int a_span() const { return a_max - a_min; }

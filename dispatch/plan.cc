@@ -81,7 +81,7 @@ class PlanBuilder {
     plan_.init.resize(all);
     plan_.mult.resize(all);
     plan_.bias.resize(plan_.columns);
-    if (plan_.layout().row_sums) plan_.row_sum_factor.resize(plan_.columns);
+    if (plan_.layout().row_sums) plan_.row_sum_factor.resize(all);
     if (p_.varying_zero_points) plan_.zero_point_factor.resize(all);
     fetch_weights(weight_run(p_.b, 0, plan_.panels[0].n));
     for (const Panel& panel : plan_.panels)
@@ -107,8 +107,8 @@ class PlanBuilder {
       uint32_t init = p_.bias_s32.empty() ? 0 : static_cast<uint32_t>(p_.bias_s32[n]);
       uint32_t sum = static_cast<uint32_t>(sums[i].sum);  // of weights less their zero point
       if (plan_.layout().row_sums) {
-        const int w_zero_point = p_.w_zero_point(n, plan_.w_shift);
-        sum -= static_cast<uint32_t>(p_.k()) * static_cast<uint32_t>(w_zero_point);
+        const int w_zero_point = p_.group_zero_point(group, n, plan_.w_shift);
+        sum -= static_cast<uint32_t>(p_.kernel_k()) * static_cast<uint32_t>(w_zero_point);
         plan_.row_sum_factor[column] = -w_zero_point;
       }
       if (p_.varying_zero_points)
@@ -152,9 +152,7 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
                     p.k(),
                     packed_rows,
                     [&] { return weight_pairs_safe(p.b); },
-                    [&] { return mixed_exact_share(p.b, kMixedColumns); },
-                    0,
-                    p.group_k ? "rows of B have scales of their own, group by group" : nullptr};
+                    [&] { return mixed_exact_share(p.b, kMixedColumns); }};
     if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();
     plan->cycles_per_row =

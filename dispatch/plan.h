@@ -53,7 +53,8 @@ struct oct_qgemm {
   oct::Buffer packed_b;
   int w_shift = 0;  // taken from every weight
   std::vector<int32_t> init;
-  // Per column: what the sum of a row of A is multiplied by, minus the zero point of the weights.
+  // Per column, of all groups: what the sum of a row of A is multiplied by, minus the zero point of
+  // the weights.
   std::vector<int32_t> row_sum_factor;  // empty: all zero
   // Per column: what the zero point of a row of A is multiplied by, minus the sum of the weights
   // less their zero points.

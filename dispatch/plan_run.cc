@@ -36,8 +36,16 @@ struct Block {
 // Of the bytes that rows of dynamic A become.
 int64_t dynamic_stride(int64_t k) { return (k + 63) / 64 * 64; }
 
-// What fits a tile of every kernel.
-constexpr int64_t kGroupSums = 1024;
+// What fits a tile of every kernel, and the rows of such sums: vectors have at least eight.
+constexpr int64_t kGroupSums = 1024, kGroupRows = kGroupSums / 8;
+
+// The sums of the first k bytes of each row.
+void sum_bytes(const oct_qgemm& plan, const uint8_t* a, int64_t stride, int64_t k, int64_t rows,
+               int32_t* sums) {
+  constexpr Tap kOne{0, 0, 0};
+  const bool is_signed = plan.layout().main->flags & kRowSignedA;
+  sum_a_rows({a, stride, &kOne, &kOne + 1, k, plan.a_shift, is_signed}, rows, sums);
+}
 
 // A block against panels of B.
 class BlockRun {
@@ -86,6 +94,7 @@ class BlockRun {
   // Group after group of B's rows, for as many tiles as the sums on the stack have room.
   void call_groups(const Panel& panel, int64_t row, int64_t tiles, int height) {
     alignas(64) float sums[kGroupSums];
+    int32_t row_sums[kGroupRows];
     const Problem& p = plan_.problem;
     const int64_t lanes = panel.row->lanes, width = (panel.n + lanes - 1) / lanes * lanes;
     const int64_t most = std::max<int64_t>(1, kGroupSums / (width * height));
@@ -100,14 +109,25 @@ class BlockRun {
       group.epilogue = &plan_.sum_params;
       group.post[0] = g_.post[0] = of_sums;
       for (int64_t i = 0; i + 1 < p.groups(); ++i) {
+        sum_group(group, height, row_sums);
         calls_.call(i == 0 ? *panel.first_code : *panel.middle_code, height, group);
         next_group(group, group_bytes);
       }
       group.c = g_.c;
       group.c_stride_bytes = g_.c_stride_bytes;
       group.epilogue = g_.epilogue;
+      sum_group(group, height, row_sums);
       calls_.call(*panel.code, height, group);
     }
+  }
+
+  // For each panel anew: a 32nd of what the panel's dots take, which large K would have no room to
+  // keep.
+  void sum_group(GemmArgs& g, int height, int32_t* row_sums) const {
+    if (plan_.row_sum_factor.empty()) return;
+    sum_bytes(plan_, static_cast<const uint8_t*>(g.a), g.a_stride_bytes, plan_.problem.group_k,
+              g.tiles * height, row_sums);
+    g.row_factor[0] = row_sums;
   }
 
   void next_group(GemmArgs& g, int64_t b_bytes) const {
@@ -115,7 +135,8 @@ class BlockRun {
     g.b = static_cast<const uint8_t*>(g.b) + b_bytes;
     g.init += plan_.columns;
     g.mult += plan_.columns;
-    if (!plan_.zero_point_factor.empty()) g.col_factor[0] += plan_.columns;
+    const int terms = !plan_.row_sum_factor.empty() + !plan_.zero_point_factor.empty();
+    for (int t = 0; t < terms; ++t) g.col_factor[t] += plan_.columns;
   }
 
   // Everything but the number of tiles, from that row of the block on.
@@ -192,12 +213,11 @@ class PackedBlock {
   int32_t row_init_[kMaxRows];
 };
 
+// Groups have sums of their own, which their calls take.
 void sum_rows(const oct_qgemm& plan, const uint8_t* a, int64_t stride, int64_t rows,
               int32_t* sums) {
-  if (plan.row_sum_factor.empty()) return;
-  constexpr Tap kOne{0, 0, 0};
-  const bool is_signed = plan.layout().main->flags & kRowSignedA;
-  sum_a_rows({a, stride, &kOne, &kOne + 1, plan.problem.k(), plan.a_shift, is_signed}, rows, sums);
+  if (plan.row_sum_factor.empty() || plan.problem.group_k) return;
+  sum_bytes(plan, a, stride, plan.problem.k(), rows, sums);
 }
 
 // Zero points as the kernels see them: of shifted values.

@@ -139,6 +139,7 @@ void sum_groups(const oct_qgemm_desc& d, LayerDesc* layer) {
   layer->k = d.b_group_k;
   layer->scale_count = d.n;
   layer->sums_groups = true;
+  layer->groups = d.k / d.b_group_k;
   layer->add_type = OCT_F32;
   layer->add_scale = 1;
   layer->add_zero_point = 0;
@@ -173,8 +174,6 @@ oct_status make_problem(const oct_qgemm_desc& d, Problem* p) {
     if (oct_status s = check_group_scales(d, layer.a_scale)) return s;
   make_layer(layer, p);
   if (grouped) {
-    if (p->has_zero_points(p->w_shift_to_s8()))
-      return fail(OCT_UNSUPPORTED, "b_group_k is %" PRId64 " and B has zero points", d.b_group_k);
     p->group_k = d.b_group_k;
     for (int64_t i = 0; i < d.b_scale_count; ++i)
       p->group_mult.push_back(layer.a_scale * d.b_scales[i]);

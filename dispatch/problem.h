@@ -30,7 +30,13 @@ struct Problem : Layer {
   int64_t k() const { return b.k; }
   int64_t groups() const { return group_k ? k() / group_k : 1; }
   int64_t kernel_k() const { return group_k ? group_k : k(); }  // of one sum
-  size_t first_post() const { return group_k ? 1 : 0; }         // the caller's first operation
+  // Of a group's column, as packed with that shift.
+  int group_zero_point(int64_t group, size_t column, int shift) const {
+    const auto n = static_cast<size_t>(b.n);
+    const bool own = w_zero_points.size() > n;
+    return w_zero_point(own ? static_cast<size_t>(group) * n + column : column, shift);
+  }
+  size_t first_post() const { return group_k ? 1 : 0; }  // the caller's first operation
 };
 
 // Checks every field of `desc` and fills `problem`; on failure says which number is wrong and why.

@@ -263,10 +263,10 @@ typedef struct oct_qgemm_desc {
   const int32_t* b_zero_points; /* 1 or n, within b_type's range; NULL: zeros. Other than 0 for s8
                                    and 128 for u8 (with AVX-VNNI-INT8 or AMX: 0, too) they cost a
                                    sum over every row of A */
-  int64_t b_zero_point_count;   /* 1 or n */
+  int64_t b_zero_point_count;   /* 1 or n; with b_group_k also as many as scales, in their order */
   int64_t b_group_k; /* 0, or the rows of B that share scales: a multiple of 4 that divides k.
                         There are then (k / b_group_k) * n scales, those of the first group
-                        first. Not with s32 bias or C; b_zero_points only 0 (s8), 128 (u8) */
+                        first. Not with s32 bias or C */
 
   oct_dtype bias_type; /* OCT_NONE, OCT_S32 (scale a_scale * b_scales[n]) or OCT_F32 */
   const void* bias;    /* n values; NULL exactly when bias_type is OCT_NONE */
