@@ -19,6 +19,11 @@ constexpr ObserverChoice kObservers[] = {
     {"histogram", OCT_OBSERVER_HISTOGRAM}, {"percentile", OCT_OBSERVER_PERCENTILE},
     {"entropy", OCT_OBSERVER_ENTROPY},     {"mse", OCT_OBSERVER_MSE},
 };
+// Quantised anew for every call, from the call's own extrema.
+constexpr DynamicChoice kDynamic[] = {
+    {"dynamic per tensor", OCT_PER_TENSOR},
+    {"dynamic per row", OCT_PER_ROW},
+};
 constexpr WeightScheme kWeights[] = {
     {"s8 symmetric per channel", OCT_S8, OCT_QSCHEME_SYMMETRIC, true},
     {"s8 narrow per channel", OCT_S8, OCT_QSCHEME_SYMMETRIC | OCT_QSCHEME_NARROW, true},
@@ -104,14 +109,11 @@ Weights quantize_weights(const Matrix& w, const WeightScheme& scheme) {
   return q;
 }
 
-std::vector<float> multiply(oct_context* context, const Matrix& x, const Activations& a,
-                            const Matrix& w, const Weights& b) {
-  oct_qgemm_desc d = OCT_QGEMM_DESC_INIT;
+// Y as f32, by the activations that `d` describes.
+std::vector<float> multiply(oct_context* context, oct_qgemm_desc d, const Matrix& x, const void* a,
+                            size_t a_bytes, const Matrix& w, const Weights& b) {
   d.n = w.rows;
   d.k = w.cols;
-  d.a_type = a.type;
-  d.a_scale = a.scale;
-  d.a_zero_point = a.zero_point;
   d.b = reinterpret_cast<const int8_t*>(b.q.data());
   d.b_layout = OCT_B_NK;
   d.b_type = b.type;
@@ -124,12 +126,35 @@ std::vector<float> multiply(oct_context* context, const Matrix& x, const Activat
   std::vector<float> y(static_cast<size_t>(x.rows * w.rows));
   oct_qgemm_args args = OCT_QGEMM_ARGS_INIT;
   args.m = x.rows;
-  args.a = a.q.data();
-  args.a_stride_bytes = x.cols;
+  args.a = a;
+  args.a_stride_bytes = x.cols * static_cast<int64_t>(a_bytes);
   args.c = y.data();
   args.c_stride_bytes = w.rows * static_cast<int64_t>(sizeof(float));
   check(oct_qgemm_run(plan.get(), &args));
   return y;
+}
+
+std::vector<float> multiply(oct_context* context, const Matrix& x, const Activations& a,
+                            const Matrix& w, const Weights& b) {
+  oct_qgemm_desc d = OCT_QGEMM_DESC_INIT;
+  d.a_type = a.type;
+  d.a_scale = a.scale;
+  d.a_zero_point = a.zero_point;
+  return multiply(context, d, x, a.q.data(), 1, w, b);
+}
+
+std::vector<float> multiply_dynamic(oct_context* context, const Matrix& x,
+                                    const ActivationScheme& scheme, oct_granularity granularity,
+                                    const Matrix& w, const Weights& b) {
+  oct_dynamic dynamic = OCT_DYNAMIC_INIT;
+  dynamic.granularity = granularity;
+  dynamic.formula = OCT_QPARAMS_OBSERVER;
+  dynamic.form = OCT_QUANTIZE_DIVIDE;
+  dynamic.scheme = scheme_of(scheme.type, scheme.flags);
+  oct_qgemm_desc d = OCT_QGEMM_DESC_INIT;
+  d.a_type = OCT_F32;
+  d.dynamic = &dynamic;
+  return multiply(context, d, x, x.data.data(), sizeof(float), w, b);
 }
 
 // The exact layer, and distances from it.
@@ -168,18 +193,27 @@ class Exact {
 std::vector<LayerError> layer_errors(oct_context* context, const Matrix& x, const Matrix& w) {
   const Exact exact(x, w);
   std::vector<LayerError> all;
-  const auto add = [&](const ActivationScheme& a, const ObserverChoice& o, const WeightScheme& s) {
-    LayerError e = exact.error_of(multiply(context, x, quantize_activations(context, x, a, o.kind),
-                                           w, quantize_weights(w, s)));
+  const auto add = [&](const std::vector<float>& y, const ActivationScheme& a, const char* range,
+                       const WeightScheme& s) {
+    LayerError e = exact.error_of(y);
     e.activations = a.name;
-    e.observer = o.name;
+    e.observer = range;
     e.weights = s.name;
     all.push_back(std::move(e));
   };
-  for (const ActivationScheme& a : kActivations)
-    for (const ObserverChoice& o : kObservers) add(a, o, kWeights[0]);
+  const auto add_observed = [&](const ActivationScheme& a, const ObserverChoice& o,
+                                const WeightScheme& s) {
+    const Activations q = quantize_activations(context, x, a, o.kind);
+    add(multiply(context, x, q, w, quantize_weights(w, s)), a, o.name, s);
+  };
+  const Weights best = quantize_weights(w, kWeights[0]);
+  for (const ActivationScheme& a : kActivations) {
+    for (const ObserverChoice& o : kObservers) add_observed(a, o, kWeights[0]);
+    for (const DynamicChoice& d : kDynamic)
+      add(multiply_dynamic(context, x, a, d.granularity, w, best), a, d.name, kWeights[0]);
+  }
   for (const WeightScheme& s : kWeights)
-    if (&s != &kWeights[0]) add(kActivations[0], kObservers[0], s);
+    if (&s != &kWeights[0]) add_observed(kActivations[0], kObservers[0], s);
   return all;
 }
 

@@ -28,6 +28,11 @@ struct ObserverChoice {
   oct_observer_kind kind;
 };
 
+struct DynamicChoice {
+  const char* name;
+  oct_granularity granularity;
+};
+
 // Of Y = X . W^T computed in int8 and given as f32, against the same in binary64.
 struct LayerError {
   std::string activations, observer, weights;
@@ -35,8 +40,9 @@ struct LayerError {
   double max_error = 0;  // in units of the root mean square of Y
 };
 
-// Every activation scheme with every observer and the best weights, then every weight scheme with
-// 8-bit affine activations observed by their extrema. `x` is both calibration data and input.
+// Every activation scheme with every observer, and quantised dynamically, with the best weights;
+// then every weight scheme with 8-bit affine activations observed by their extrema. `x` is both
+// calibration data and input.
 std::vector<LayerError> layer_errors(oct_context* context, const Matrix& x, const Matrix& w);
 
 // A picture of them: one bar of SQNR each, as SVG.
