@@ -14,6 +14,7 @@
 #include "perf/options.h"
 #include "perf/problem_parser.h"
 #include "perf/text.h"
+#include "perf/variants.h"
 
 namespace oct::perf {
 namespace {
@@ -156,6 +157,9 @@ void add_execution_options(CLI::App* app, BenchOptions& o) {
   app->add_flag("--elementwise", o.elementwise,
                 "Time quantise, dequantise, requantise and min-max instead")
       ->group(group);
+  app->add_flag("--variants", o.variants,
+                "Time dynamic A, weights with zero points and with groups beside products without")
+      ->group(group);
   app->add_flag("--creation", o.creation,
                 "Time the creation of plans instead, also all of a network: the first, and again")
       ->group(group);
@@ -215,7 +219,8 @@ CLI::App* add_quantize_error(CLI::App& app, QuantizeErrorOptions& o) {
       "Activations [..., K] and weights [N, ...] are float32 .npy files, or random. Both are\n"
       "quantised, multiplied and compared with the product in binary64. SQNR is the power of the\n"
       "output over that of the error; the largest error is in units of the output's root mean\n"
-      "square. Moving averages, histograms and the others see the activations in eight batches.");
+      "square. Moving averages, histograms and the others see the activations in eight batches;\n"
+      "dynamic activations are quantised call by call.");
   error->add_option("--activations", o.activations, "Activations, [..., K]")->type_name("FILE.npy");
   error->add_option("--weights", o.weights, "Weights, [N, ...]")->type_name("FILE.npy");
   add_shape(error, o.shape, "What is drawn without files (default 256x768:768x768)");
@@ -281,8 +286,8 @@ int run_program(int argc, char** argv) {
     throw UsageError("say what to do: info, bench, post or quantize-error (--help explains)");
   if (list) return list_models();
   check_options(bench_options);
-  return bench_options.elementwise ? run_elementwise_bench(bench_options)
-                                   : run_bench(bench_options);
+  if (bench_options.elementwise) return run_elementwise_bench(bench_options);
+  return bench_options.variants ? run_variants_bench(bench_options) : run_bench(bench_options);
 }
 
 }  // namespace

@@ -45,6 +45,7 @@ struct BenchOptions {
   double min_time_s = 1.0;
   bool creation = false;     // time creation instead of runs
   bool elementwise = false;  // time quantise, dequantise, requantise and min-max instead
+  bool variants = false;     // time products with and without dynamic A, zero points and groups
 
   Format format = Format::kTable;
   std::string out;  // empty: standard output
