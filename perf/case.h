@@ -79,7 +79,7 @@ class Case {
 
   size_t row_bytes() const;
   size_t c_bytes() const { return static_cast<size_t>(rows()) * row_bytes(); }
-  double operations() const;  // a multiplication and an addition each count
+  virtual double operations() const;  // a multiplication and an addition each count
 
   // One row of the output by the scalar reference.
   virtual void reference_row(int64_t row, void* c) const = 0;

@@ -126,6 +126,29 @@ std::vector<Problem> mobilenet_v3_large() {
   return net.take();
 }
 
+std::vector<Problem> unet() {
+  constexpr int64_t kWidth = 32;
+  constexpr int kLevels = 4;
+  Network net(2, 3, {256, 256, 1});
+  const auto stage = [&](const std::string& name, int level) {
+    for (const char* conv : {".conv1", ".conv2"}) net.conv(name + conv, kWidth << level, square(3));
+  };
+  for (int level = 0; level < kLevels; ++level) {
+    stage(fmt::format("down{}", level), level);
+    net.pool(2, 2);
+  }
+  stage("bottom", kLevels);
+  for (int level = kLevels; level-- > 0;) {
+    const std::string name = fmt::format("up{}", level);
+    net.conv(name + ".transposed", kWidth << level,
+             {.kernel = {2, 2, 1}, .stride = {2, 2, 1}, .transposed = true});
+    net.concat(kWidth << level);  // what came down
+    stage(name, level);
+  }
+  net.conv("last", 2, square(1));
+  return net.take();
+}
+
 std::vector<Problem> wav2vec2_base() {
   constexpr struct {
     int64_t kernel, stride;
@@ -159,6 +182,10 @@ std::vector<Problem> conv_tasnet() {
     }
   net.linear(kBottleneck);                     // the sum of all skips goes on
   net.conv("mask", 2 * kFeatures, square(1));  // for two speakers
+  net.linear(kFeatures);                       // of each, its part of the encoder's output
+  const Filter decoder{
+      .kernel = {16, 1, 1}, .stride = {8, 1, 1}, .padding = {8, 0, 0}, .transposed = true};
+  for (int speaker = 0; speaker < 2; ++speaker) net.side_conv("decoder", 1, decoder);
   return net.take();
 }
 

@@ -16,6 +16,7 @@ std::vector<Problem> resnext50_32x4d();
 std::vector<Problem> mobilenet_v2();
 std::vector<Problem> mobilenet_v3_large();
 std::vector<Problem> efficientnet_b0();
+std::vector<Problem> unet();
 std::vector<Problem> r3d_18();
 // Howard et al. 2017, table 1.
 std::vector<Problem> mobilenet_v1();

@@ -22,6 +22,7 @@ ConvShape Network::shape_of(int64_t out_channels, const Filter& filter) const {
   ConvShape s;
   s.rank = rank_;
   s.groups = filter.groups;
+  s.transposed = filter.transposed;
   s.in_channels = channels_;
   s.out_channels = out_channels;
   for (size_t i = 0; i < static_cast<size_t>(rank_); ++i) {

@@ -14,6 +14,7 @@ namespace oct::perf {
 struct Filter {
   ConvShape::Axes kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, padding{};
   int64_t groups = 1;
+  bool transposed = false;
 };
 
 // The filter padded by half of what its kernel covers, which with stride 1 and odd kernels keeps
@@ -43,6 +44,7 @@ class Network {
   void pool(int64_t kernel, int64_t stride);
   void global_pool() { size_ = {1, 1, 1}; }
   void linear(int64_t out_channels) { channels_ = out_channels; }
+  void concat(int64_t more_channels) { channels_ += more_channels; }
 
   std::vector<Problem> take() { return std::move(layers_); }
 

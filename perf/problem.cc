@@ -25,7 +25,8 @@ std::string axes_text(const ConvShape& s, char key, const ConvShape::Axes& value
 std::string text_of(const GemmShape& s) { return fmt::format("{}x{}:{}x{}", s.m, s.k, s.k, s.n); }
 
 std::string text_of(const ConvShape& s) {
-  std::string text = s.groups == 1 ? "" : fmt::format("g{}", s.groups);
+  std::string text = s.transposed ? "t" : "";
+  if (s.groups != 1) text += fmt::format("g{}", s.groups);
   if (s.batch != 1) text += fmt::format("mb{}", s.batch);
   text += fmt::format("ic{}", s.in_channels) + axes_text(s, 'i', s.in, 0);
   text += fmt::format("oc{}", s.out_channels);
@@ -48,6 +49,7 @@ std::string class_of(const ConvShape& s) {
     return std::all_of(values.begin(), values.begin() + s.rank,
                        [=](int64_t v) { return v == wanted; });
   };
+  if (s.transposed) return "transposed";
   if (s.depthwise()) {
     const bool plain = s.rank == 2 && all(s.kernel, 3) && all(s.stride, 1) && all(s.dilation, 1);
     return plain ? "depthwise 3x3 s1" : "depthwise other";
@@ -65,7 +67,11 @@ std::string class_of(const ConvShape& s) {
 ConvShape::Axes ConvShape::out() const {
   Axes out{1, 1, 1};
   for (size_t i = 0; i < static_cast<size_t>(rank); ++i) {
-    const int64_t room = in[i] + pad_begin[i] + pad_end[i] - dilation[i] * (kernel[i] - 1) - 1;
+    if (transposed) {
+      out[i] = (in[i] - 1) * stride[i] + covered(i) - pad_begin[i] - pad_end[i];
+      continue;
+    }
+    const int64_t room = in[i] + pad_begin[i] + pad_end[i] - covered(i);
     out[i] = room < 0 ? 0 : room / stride[i] + 1;
   }
   return out;

@@ -21,11 +21,14 @@ struct ConvShape {
   using Axes = std::array<int64_t, 3>;
   int rank = 2;
   int64_t batch = 1, groups = 1, in_channels = 0, out_channels = 0;
-  Axes in{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad_begin{}, pad_end{};
+  Axes in{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, dilation{1, 1, 1}, pad_begin{};
+  Axes pad_end{};           // negative: the output padding of a transposed convolution
+  bool transposed = false;  // the stride spreads the input
 
   bool operator==(const ConvShape&) const = default;
 
   Axes out() const;  // of sizes that may be below 1
+  int64_t covered(size_t axis) const { return dilation[axis] * (kernel[axis] - 1) + 1; }
   int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
   int64_t group_in() const { return in_channels / groups; }
   int64_t in_pixels() const { return batch * in[0] * in[1] * in[2]; }

@@ -85,8 +85,9 @@ class ConvParser {
   explicit ConvParser(std::string_view text) : cursor_(text, "ic64ih56oc64kh3ph1") {}
 
   Problem parse() {
-    while (!cursor_.at_end() && !cursor_.at_suffix()) read_pair();
     ConvShape s;
+    s.transposed = cursor_.accept("t");
+    while (!cursor_.at_end() && !cursor_.at_suffix()) read_pair();
     s.rank = numbers_.contains("id") ? 3 : numbers_.contains("ih") ? 2 : 1;
     s.groups = numbers_.contains("g") ? numbers_["g"] : 1;
     s.batch = numbers_.contains("mb") ? numbers_["mb"] : 1;
@@ -155,10 +156,11 @@ class ConvParser {
     std::optional<int64_t> wanted;
     for (size_t i = 0; i < axes(s); ++i) {
       if (given(s, 'o', i)) wanted = given(s, 'o', i);
-      if (wanted)
-        s.pad_end[i] =
-            std::max<int64_t>(0, (*wanted - 1) * s.stride[i] + s.dilation[i] * (s.kernel[i] - 1) +
-                                     1 - s.in[i] - s.pad_begin[i]);
+      if (wanted && s.transposed)
+        s.pad_end[i] = (s.in[i] - 1) * s.stride[i] + s.covered(i) - s.pad_begin[i] - *wanted;
+      else if (wanted)
+        s.pad_end[i] = std::max<int64_t>(
+            0, (*wanted - 1) * s.stride[i] + s.covered(i) - s.in[i] - s.pad_begin[i]);
       const int64_t out = s.out()[i];
       if (out < 1 || (wanted && out != *wanted))
         cursor_.fail(fmt::format("{} is {}, not {}", axis_key(s, 'o', i), out,

@@ -18,7 +18,8 @@ Problem parse_matmul(std::string_view text);
 // (padding in front). "ic64ih56oc64kh3ph1" is a 3x3 convolution of a 56x56 image.
 // The number of axes is that of the outermost i: iw is one, ih two, id three. An axis that is not
 // mentioned has the value of the next outer one; the outermost has k 1, s 1, d 0, p 0. Padding
-// behind is that in front, unless o says otherwise.
+// behind is that in front, unless o says otherwise. A t in front makes it transposed:
+// "tic64ih28oc32kh2sh2" doubles an image's size.
 Problem parse_conv(std::string_view text);
 
 // Either: a product begins with a digit.

@@ -44,6 +44,13 @@ QconvCase::QconvCase(const Problem& problem, const ConvShape& shape, const CaseO
             shape.taps() * shape.group_in()}),
       shape_(shape) {}
 
+// What a transposed convolution's outputs see differs: every input pixel meets every tap.
+double QconvCase::operations() const {
+  if (!shape_.transposed) return Case::operations();
+  return 2.0 * static_cast<double>(shape_.in_pixels()) * static_cast<double>(n()) *
+         static_cast<double>(k());
+}
+
 // An output of one pixel, with the padding that puts the filter over it.
 void QconvCase::reference_row(int64_t row, void* c) const {
   const Axes in = full_rank(shape_.rank, shape_.in, 1);
@@ -58,8 +65,9 @@ void QconvCase::reference_row(int64_t row, void* c) const {
   r.stride = full_rank(shape_.rank, shape_.stride, 1);
   r.dilation = full_rank(shape_.rank, shape_.dilation, 1);
   r.pad_begin = full_rank(shape_.rank, shape_.pad_begin, 0);
+  r.transposed = shape_.transposed;
   for (size_t axis = 3; axis-- > 0; row /= out[axis])
-    r.pad_begin[axis] -= row % out[axis] * r.stride[axis];
+    r.pad_begin[axis] += row % out[axis] * (shape_.transposed ? 1 : -r.stride[axis]);
   const int64_t image_bytes = in[0] * in[1] * in[2] * shape_.in_channels;
   reference_conv(r, 1, in, {1, 1, 1}, static_cast<const uint8_t*>(a()) + row * image_bytes, {}, c);
 }
@@ -75,14 +83,17 @@ std::unique_ptr<OurPlan> QconvCase::create_plan(oct_context* context, const std:
   std::copy(shape_.stride.begin(), shape_.stride.end(), d.stride);
   std::copy(shape_.dilation.begin(), shape_.dilation.end(), d.dilation);
   std::copy(shape_.pad_begin.begin(), shape_.pad_begin.end(), d.pad_begin);
-  std::copy(shape_.pad_end.begin(), shape_.pad_end.end(), d.pad_end);
+  for (size_t i = 0; i < shape_.pad_end.size(); ++i) {
+    d.pad_end[i] = std::max<int64_t>(0, shape_.pad_end[i]);
+    d.output_padding[i] = std::max<int64_t>(0, -shape_.pad_end[i]);
+  }
   std::copy(shape_.in.begin(), shape_.in.end(), d.size_hint);
   set_layer(*this, &d);
   d.w = b();
   d.w_layout = OCT_WEIGHTS_OHWI;
   d.w_scales = b_scales().data();
   d.w_scale_count = n();
-  d.flags = relu() ? OCT_QCONV_RELU : 0;
+  d.flags = (relu() ? OCT_QCONV_RELU : 0) | (shape_.transposed ? OCT_QCONV_TRANSPOSED : 0);
   d.kernel_name = kernel.empty() ? nullptr : kernel.c_str();
 
   oct_qconv_args args = OCT_QCONV_ARGS_INIT;

@@ -16,6 +16,7 @@ class QconvCase : public Case {
   const ConvShape& shape() const { return shape_; }
   bool relu() const override { return options().relu.value_or(options().dst != DType::kS32); }
 
+  double operations() const override;
   void reference_row(int64_t row, void* c) const override;
   std::unique_ptr<OurPlan> create_plan(oct_context* context, const std::string& kernel,
                                        void* c) const override;
