@@ -2,6 +2,7 @@
 //
 //   group_out fills vectors   broadcasts, as dense B does, but of the vector's own group
 //   a panel of 64 channels    one vpermd of the row's 64 bytes
+//   groups of one channel     bytes extended to dwords; nothing is read beyond the columns
 //   otherwise                 a vector sees a window of A, 4, 8 or 16 bytes wide; a byte shuffle
 //                             hands every lane the next four bytes of its group
 // On Zen 4 a dot with vpermd takes 1.33 cycles, one with broadcast window and shuffle 2, with a
@@ -19,7 +20,7 @@ using Xbyak::Xmm;
 
 // The shuffles of each K group; in registers as far as there is room.
 void GemmEmitter::list_selectors() {
-  if (broadcasts() || permutes()) return;
+  if (broadcasts() || permutes() || extends()) return;
   const int wanted = (spec.group_in + kKr - 1) / kKr;
   const int room = vector_registers_ - m * nv * budget.split - dot.a_words - dot.temporaries -
                    dot.b_words - (dot.constant != 0) - spec.a_shift;
@@ -84,6 +85,9 @@ void GemmEmitter::load_diagonal(const Xmm& a, int i, int j, int u,
                     as.ptr[a_row(i) + (j * w.lanes() / spec.group_out * spec.group_in + u * kKr)]);
   } else if (index) {
     as.vpermd(Xbyak::Zmm(a.getIdx()), Xbyak::Zmm(index->getIdx()), as.ptr[a_row(i)]);
+  } else if (extends()) {
+    const int count = std::min(w.lanes(), spec.n - j * w.lanes());
+    w.load_bytes(a, as.ptr[a_row(i) + j * w.lanes()], count, false);
   } else {
     w.broadcast_bytes(a, as.ptr[a_row(i) + j * window()], window());
     const auto s = static_cast<size_t>(u);

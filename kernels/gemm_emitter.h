@@ -127,6 +127,7 @@ class GemmEmitter {
     return w.lanes() == 16 && spec.n == 64 && spec.group_in == spec.group_out &&
            spec.group_in % kKr == 0;
   }
+  bool extends() const { return spec.group_in == 1 && spec.group_out == 1; }
   int window() const { return w.lanes() / spec.group_out * spec.group_in; }
   void list_selectors();
   Address selector(int group);
