@@ -17,7 +17,8 @@ namespace oct::test {
 
 namespace {
 
-constexpr int kMaxPad = 64;  // of strides, in bytes
+constexpr int kMaxPad = 64;         // of strides, in bytes
+constexpr int kMostFixedSteps = 8;  // that plans have unrolled
 
 size_t strided(int64_t rows, int64_t width) {
   return static_cast<size_t>(rows * (width + kMaxPad));
@@ -66,7 +67,7 @@ struct KernelRunner::Buffers {
   const int rows;
   CodeCache cache;
   GuardBuffer a, a_paged, a_packed, b, b_packed;
-  GuardBuffer init{"init", 4 * kMaxNr}, mult{"mult", 4 * kMaxNr}, bias{"bias", 4 * kMaxNr},
+  GuardBuffer init{"init", 4 * kMaxSums}, mult{"mult", 4 * kMaxNr}, bias{"bias", 4 * kMaxNr},
       row_init{"row_init", 4096}, row_factor{"row_factor", 4096},
       col_factor{"col_factor", 4 * kMaxNr}, zero_points{"zero points", 4096},
       zero_point_factor{"zero point factor", 4 * kMaxNr}, row_scale{"row_scale", 4096},
@@ -85,13 +86,14 @@ class Call {
       : s_(buffers), c_(c), row_(buffers.row), rng_(c.seed), rows_(c.m * c.tiles) {
     args_.tiles = c.tiles;
     spec_.n = c.n;
+    draw_taps();
     draw_a();
     draw_b();
     draw_c();
-    draw_output(c.output, c.k, c.n, rng_, reference_, output_);
+    draw_output(c.output, runs() * c.k, c.n, rng_, reference_, output_);
     spec_.epilogue = output_.spec;
     draw_tensors();
-    per_row_ = c.per_row && c.output.c_type != DType::kS32 && spec_.epilogue.in_reals();
+    per_row_ = c.per_row && !c.taps && c.output.c_type != DType::kS32 && spec_.epilogue.in_reals();
     if (per_row_) draw_rows();
     fill_columns();
     const EpilogueParams params = spread(output_.scalars);
@@ -102,7 +104,9 @@ class Call {
   std::vector<uint8_t> expected() const {
     const int64_t row_bytes = c_.n * static_cast<int64_t>(dtype_bytes(c_.output.c_type));
     std::vector<uint8_t> dense(static_cast<size_t>(rows_ * row_bytes));
-    reference_gemm(reference_, rows_, a_, a_stride_, dense.data(), row_bytes, operands_);
+    const bool clips = !seen_a_.empty();
+    reference_gemm(reference_, rows_, clips ? seen_a_.data() : a_, clips ? all_k() : a_stride_,
+                   dense.data(), row_bytes, operands_);
     return dense;
   }
 
@@ -123,6 +127,16 @@ class Call {
   }
 
  private:
+  int runs() const { return std::max(1, c_.taps); }
+  // Bytes of one tap in a row of A, and of all.
+  int64_t run_bytes() const { return c_.group_out ? c_.n / c_.group_out * c_.k : c_.k; }
+  int64_t all_k() const { return runs() * run_bytes(); }
+  // Where a column's part of a run begins.
+  int64_t first_byte(int n) const { return c_.group_out ? n / c_.group_out * c_.k : 0; }
+  bool sees(int row, int run) const {
+    const int64_t clip = clips_[static_cast<size_t>(run)];
+    return clip >= 0 ? row >= clip : row < rows_ + clip;
+  }
   uint8_t shift() const { return static_cast<uint8_t>(c_.input.shift); }
   bool unsigned_b() const { return row_.flags & kRowUnsignedB; }
 
@@ -135,43 +149,101 @@ class Call {
     return reinterpret_cast<T*>(p);
   }
 
+  // The dense problem, of which every tap is a piece of K; a clipped one contributes nothing to
+  // some rows, as if they held A's zero point there.
+  void draw_taps() {
+    clips_.assign(static_cast<size_t>(runs()), 0);
+    if (!c_.taps) return;
+    spec_.taps = true;
+    if (c_.tiles > 1 || c_.affine) return;
+    spec_.clip = c_.clip;
+    const int64_t most = std::min(c_.clip, c_.m - 1);
+    for (int64_t& clip : clips_)
+      if (rng_.one_in(2)) clip = rng_.between(-most, most);
+  }
+
+  // Taps in any order, whose parts of A and B lie so far apart.
+  void list_taps(int64_t a_bytes) {
+    if (!c_.taps) return;
+    const auto b_bytes = static_cast<int64_t>(packed_b_bytes(row_, c_.k, c_.n));
+    for (int t = 0; t < c_.taps; ++t)
+      taps_.insert(taps_.begin() + rng_.between(0, t),
+                   {t * a_bytes, t * b_bytes, clips_[static_cast<size_t>(t)]});
+    args_.taps = taps_.data();
+    args_.taps_end = taps_.data() + taps_.size();
+  }
+
+  void set_steps() {
+    set_k(row_, c_.k, runs(), &spec_);
+    const int64_t whole = k_steps(row_, c_.k).whole;
+    args_.k_groups = whole;
+    if (row_.isa == Isa::kAmx) return;
+    if (c_.fixed && whole <= kMostFixedSteps) spec_.k_fixed = static_cast<int>(whole);
+    if (!c_.group_out) return;
+    spec_.k_fixed = static_cast<int>((c_.k + kKr - 1) / kKr);
+    spec_.k_tail = 0;
+    spec_.group_in = static_cast<int>(c_.k);
+    spec_.group_out = c_.group_out;
+  }
+
+  // What the reference sees of A.
+  void hide_clipped() {
+    if (!spec_.clip) return;
+    for (int i = 0; i < rows_; ++i)
+      for (int t = 0; t < runs(); ++t)
+        for (int64_t k = 0; k < run_bytes(); ++k)
+          seen_a_.push_back(sees(i, t) ? a_[i * a_stride_ + t * run_bytes() + k]
+                                       : static_cast<uint8_t>(reference_.a_zero_point));
+  }
+
   // A in the caller's type, at any stride, or with each row between guards of its own.
   void draw_a() {
     a_fill_ = rng_.pick(kFills);
     const bool paged = rng_.one_in(4);
     const GuardBuffer& buffer = paged ? s_.a_paged : s_.a;
     a_stride_ = paged ? static_cast<int64_t>(buffer.stride_bytes())
-                      : c_.k + (rng_.one_in(2) ? 0 : rng_.between(1, kMaxPad));
-    const int64_t size = paged ? c_.k : (rows_ - 1) * a_stride_ + c_.k;
+                      : all_k() + (rng_.one_in(2) ? 0 : rng_.between(1, kMaxPad));
+    const int64_t size = paged ? all_k() : (rows_ - 1) * a_stride_ + all_k();
     a_ = buffer.place(either_end(rng_), static_cast<size_t>(size));
     for (int i = 0; i < rows_; ++i)
-      for (int64_t k = 0; k < c_.k; ++k)
+      for (int64_t k = 0; k < all_k(); ++k)
         a_[i * a_stride_ + k] =
             static_cast<uint8_t>(fill_value(rng_, a_fill_, c_.input.a_min, c_.input.a_max, k + i));
     const DType type = c_.input.a_type;
     reference_.a_type = type;
     reference_.a_zero_point = static_cast<int>(rng_.between(dtype_min(type), dtype_max(type)));
+    set_steps();
     row_.a_form == AForm::kBytes ? pass_a_in_place() : pack_a();
+    hide_clipped();
   }
 
   void pass_a_in_place() {
     args_.a = a_;
     args_.a_stride_bytes = a_stride_;
-    args_.k_groups = k_steps(row_, c_.k).whole;
     args_.a_shift = shift() * 0x01010101u;
-    set_k(row_, c_.k, 1, &spec_);
+    list_taps(run_bytes());
     spec_.a_shift = shift() != 0;
   }
 
   void pack_a() {
     const size_t row_bytes = packed_a_row_bytes(c_.k);
-    uint8_t* packed = s_.a_packed.place(either_end(rng_), row_bytes * static_cast<size_t>(rows_));
+    const size_t run = row_bytes * static_cast<size_t>(rows_);
+    uint8_t* packed = s_.a_packed.place(either_end(rng_), run * static_cast<size_t>(runs()));
     int32_t* row_init = place<int32_t>(s_.row_init, rows_);
-    pack_a_rows(a_, a_stride_, rows_, c_.k, shift(), packed, row_init);
+    std::fill_n(row_init, rows_, 0);
+    std::vector<int32_t> terms(static_cast<size_t>(rows_));
+    for (int t = 0; t < runs(); ++t) {
+      pack_a_rows(a_ + t * c_.k, a_stride_, rows_, c_.k, shift(),
+                  packed + static_cast<size_t>(t) * run, terms.data());
+      for (int i = 0; i < rows_; ++i)
+        if (sees(i, t))
+          row_init[i] = static_cast<int32_t>(static_cast<uint32_t>(row_init[i]) +
+                                             static_cast<uint32_t>(terms[static_cast<size_t>(i)]));
+    }
+    list_taps(static_cast<int64_t>(run));
     args_.a = packed;
     args_.a_stride_bytes = static_cast<int64_t>(row_bytes);
     args_.row_init = row_init;
-    args_.k_groups = (c_.k + kKr - 1) / kKr;
   }
 
   WeightPair draw_weights(int64_t k) {
@@ -184,26 +256,66 @@ class Call {
   void draw_b() {
     b_fill_ = rng_.pick(kFills);
     const bool kn = rng_.one_in(2);
-    const int64_t width = kn ? c_.n : c_.k, height = kn ? c_.k : c_.n;
+    const int64_t width = kn ? c_.n : all_k(), height = kn ? all_k() : c_.n;
     const int64_t stride = width + rng_.between(0, kMaxPad);
     const auto size = static_cast<size_t>((height - 1) * stride + width);
     auto* b = reinterpret_cast<int8_t*>(s_.b.place(either_end(rng_), size));
     reference_.b = {b,      kn ? BLayout::kKN : BLayout::kNK,
-                    stride, c_.k,
+                    stride, all_k(),
                     c_.n,   unsigned_b() || (c_.affine && rng_.one_in(2))};
     const int64_t k_step = kn ? stride : 1, n_step = kn ? 1 : stride;
     const int flip = reference_.b.is_unsigned ? -128 : 0;  // drawn as s8
-    for (int64_t n = 0; n < c_.n; ++n)
-      for (int64_t k = 0; k < c_.k; k += 2) {
-        const WeightPair pair = draw_weights(k);
-        b[k * k_step + n * n_step] = static_cast<int8_t>(pair.w0 ^ flip);
-        if (k + 1 < c_.k) b[(k + 1) * k_step + n * n_step] = static_cast<int8_t>(pair.w1 ^ flip);
-      }
-    if (c_.input.mixed_weights) mix_groups(b, k_step, n_step);
-    void* packed = s_.b_packed.place(either_end(rng_), packed_b_bytes(row_, c_.k, c_.n), 64);
-    pack_b_panel(row_, reference_.b, 0, c_.n, packed, sums_);
-    args_.b = packed;
+    std::memset(b, 0, size);
+    for (int t = 0; t < runs(); ++t) {
+      for (int n = 0; n < c_.n; ++n)
+        for (int64_t k = 0; k < c_.k; k += 2) {
+          int8_t* const w = b + (t * run_bytes() + first_byte(n) + k) * k_step + n * n_step;
+          const WeightPair pair = draw_weights(k);
+          *w = static_cast<int8_t>(pair.w0 ^ flip);
+          if (k + 1 < c_.k) w[k_step] = static_cast<int8_t>(pair.w1 ^ flip);
+        }
+      if (c_.input.mixed_weights) mix_groups(b + t * run_bytes() * k_step, k_step, n_step);
+    }
+    pack_runs(b, k_step, n_step);
     if (c_.affine) draw_zero_points();
+  }
+
+  // Each run by itself, and of block-diagonal weights the blocks.
+  void pack_runs(const int8_t* b, int64_t k_step, int64_t n_step) {
+    const size_t bytes = packed_b_bytes(row_, c_.k, c_.n);
+    uint8_t* const packed =
+        s_.b_packed.place(either_end(rng_), bytes * static_cast<size_t>(runs()), 64);
+    sums_.resize(static_cast<size_t>(runs() * c_.n));
+    std::vector<int8_t> blocks(static_cast<size_t>(c_.n * c_.k));
+    for (int t = 0; t < runs(); ++t) {
+      BView run = reference_.b;
+      run.k = c_.k;
+      run.data += t * run_bytes() * k_step;
+      if (c_.group_out) {
+        for (int n = 0; n < c_.n; ++n)
+          for (int64_t k = 0; k < c_.k; ++k)
+            blocks[static_cast<size_t>(n * c_.k + k)] =
+                b[(t * run_bytes() + first_byte(n) + k) * k_step + n * n_step];
+        run.data = blocks.data();
+        run.layout = BLayout::kNK;
+        run.stride_bytes = c_.k;
+      }
+      pack_b_panel(row_, run, 0, c_.n, packed + static_cast<size_t>(t) * bytes,
+                   sums_.data() + t * c_.n);
+    }
+    args_.b = packed;
+  }
+
+  // Of all weights of column n that row i sees.
+  ColumnSums sums_of(int i, int n) const {
+    uint32_t sum = 0, product = 0;
+    for (int t = 0; t < runs(); ++t)
+      if (sees(i, t)) {
+        const ColumnSums& of_run = sums_[static_cast<size_t>(t * c_.n + n)];
+        sum += static_cast<uint32_t>(of_run.sum);
+        product += static_cast<uint32_t>(of_run.product);
+      }
+    return {static_cast<int32_t>(sum), static_cast<int32_t>(product)};
   }
 
   void draw_zero_points() {
@@ -213,9 +325,9 @@ class Call {
     reference_.b_zero_points = b_zero_points_;
     spec_.row_terms = 1;
     int32_t* sums = place<int32_t>(s_.row_factor, rows_);
-    constexpr Tap kOne{0, 0, 0};
+    constexpr Tap kOne{0, 0, 0};  // taps follow each other
     const bool is_signed = row_.flags & kRowSignedA;
-    sum_a_rows({a_, a_stride_, &kOne, &kOne + 1, c_.k, shift(), is_signed}, rows_, sums);
+    sum_a_rows({a_, a_stride_, &kOne, &kOne + 1, all_k(), shift(), is_signed}, rows_, sums);
     args_.row_factor[0] = sums;
     const int padded = (c_.n + row_.lanes - 1) / row_.lanes * row_.lanes;
     int32_t* factors = place<int32_t>(s_.col_factor, padded);
@@ -290,26 +402,30 @@ class Call {
   void fill_columns() {
     const int padded = (c_.n + row_.lanes - 1) / row_.lanes * row_.lanes;
     const auto bytes = static_cast<size_t>(c_.n) * 4;
-    int32_t* init = place<int32_t>(s_.init, padded);
+    const int starts = spec_.clip ? c_.m : 1;
+    int32_t* init = place<int32_t>(s_.init, starts * padded);
     args_.init = init;
+    args_.init_stride_bytes = spec_.clip ? 4 * padded : 0;
     const auto zero_point = static_cast<uint32_t>(reference_.a_zero_point + c_.input.shift);
     int32_t* factors = nullptr;
     if (per_row_) {
       factors = place<int32_t>(s_.zero_point_factor, padded);
       args_.col_factor[spec_.row_terms - 1] = factors;
     }
-    for (int n = 0; n < c_.n; ++n) {
-      uint32_t start =
-          c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[n]) : 0;
-      uint32_t sum = static_cast<uint32_t>(sums_[n].sum);
-      if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * c_.k);
-      if (per_row_)
-        factors[n] = static_cast<int32_t>(0u - sum);
-      else
-        start -= zero_point * sum;
-      if (row_.a_form == AForm::kPairs16) start -= static_cast<uint32_t>(sums_[n].product);
-      init[n] = static_cast<int32_t>(start);
-    }
+    for (int i = 0; i < starts; ++i)
+      for (int n = 0; n < c_.n; ++n) {
+        const ColumnSums sums = sums_of(i, n);
+        uint32_t start =
+            c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[n]) : 0;
+        uint32_t sum = static_cast<uint32_t>(sums.sum);
+        if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * all_k());
+        if (per_row_)
+          factors[n] = static_cast<int32_t>(0u - sum);
+        else
+          start -= zero_point * sum;
+        if (row_.a_form == AForm::kPairs16) start -= static_cast<uint32_t>(sums.product);
+        init[i * padded + n] = static_cast<int32_t>(start);
+      }
     if (c_.output.c_type == DType::kS32) return;
     float* mult = place<float>(s_.mult, padded);
     std::memcpy(mult, per_row_ ? output_.b_scales : output_.mult, bytes);
@@ -333,14 +449,15 @@ class Call {
     char text[800];
     snprintf(text, sizeof text,
              "%s, OCTAVO_TEST_SEED=%llu\n"
-             "  m %d x tiles %d, n %d, K %lld\n"
+             "  m %d x tiles %d, n %d, K %lld, taps %d, clip %d, fixed %d, groups %d -> %d\n"
              "  A %s in [%d, %d] shifted by %d, %s, zero point %d, stride %lld\n"
              "  B %s, %s, %s%s%s\n"
              "  C %s, stride %lld%s, bias %s, post %s, multipliers %s, zero point %d\n"
              "  spec: k_tail %d, a_shift %d, saturating %d, clamp %d %d, zero_point %d\n",
              row_.name, static_cast<unsigned long long>(base_seed()), c_.m, c_.tiles, c_.n,
-             static_cast<long long>(c_.k), dtype_name(c_.input.a_type), c_.input.a_min,
-             c_.input.a_max, c_.input.shift, fill_name(a_fill_), reference_.a_zero_point,
+             static_cast<long long>(c_.k), c_.taps, spec_.clip, spec_.k_fixed, spec_.group_in,
+             spec_.group_out, dtype_name(c_.input.a_type), c_.input.a_min, c_.input.a_max,
+             c_.input.shift, fill_name(a_fill_), reference_.a_zero_point,
              static_cast<long long>(a_stride_), reference_.b.is_unsigned ? "u8" : "s8",
              fill_name(b_fill_), reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
              c_.input.safe_weights ? ", safe pairs" : "", c_.affine ? ", zero points" : "",
@@ -364,7 +481,10 @@ class Call {
   Fill a_fill_, b_fill_;
   uint8_t* a_ = nullptr;
   int64_t a_stride_ = 0;
-  ColumnSums sums_[kMaxNr];
+  std::vector<ColumnSums> sums_;  // [run][column]
+  std::vector<Tap> taps_;
+  std::vector<int64_t> clips_;   // of each run
+  std::vector<uint8_t> seen_a_;  // dense; empty without clips
   int32_t b_zero_points_[kMaxNr];
   bool per_row_ = false;
   std::vector<float> a_scales_;

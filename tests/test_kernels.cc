@@ -36,6 +36,7 @@ class Kernels : public testing::TestWithParam<const KernelRow*> {
     c.tiles = static_cast<int>(rng.between(1, kMaxTiles));
     c.affine = rng.one_in(3);
     c.per_row = rng.one_in(3);
+    c.fixed = rng.one_in(3);
     return c;
   }
 
@@ -100,6 +101,47 @@ TEST_P(Kernels, OutputsMatchTheReference) {
       }
   EXPECT_GT(runner->interior_percent(), 15)
       << "the operands hardly ever give an unsaturated output";
+}
+
+constexpr int kMostTaps = 6, kMostClip = 3;
+
+// Convolutions: lists of taps, some of which leave rows out, with the steps of a tap counted at run
+// time or unrolled.
+TEST_P(Kernels, TapsMatchTheReference) {
+  for (int repeat = 0; repeat < by_effort_at(place, 1, 4, 30); ++repeat)
+    for (int64_t k : {1, 3, 4, 5, 8, 15, 16, 31, 32, 33, 64, 67})
+      for (bool fixed : {false, true}) {
+        KernelCase c = draw();
+        c.k = k;
+        c.taps = static_cast<int>(rng.between(1, kMostTaps));
+        c.clip = static_cast<int>(rng.between(0, kMostClip));
+        c.fixed = fixed;
+        if (c.clip) c.tiles = 1;
+        check(c);
+        if (HasFatalFailure()) return;
+      }
+}
+
+// Groups of columns with bytes of A of their own, as wide as vectors span.
+TEST_P(Kernels, BlockDiagonalTapsMatchTheReference) {
+  if (row.isa == Isa::kAmx || row.a_form != AForm::kBytes || row.b_form == BForm::kMixed) return;
+  for (int repeat = 0; repeat < by_effort_at(place, 1, 4, 30); ++repeat)
+    for (int group_out = 1; group_out <= row.lanes; group_out *= 2)
+      for (int group_in : {group_out, group_out / 2}) {
+        if (group_in == 0) continue;
+        KernelCase c = draw();
+        c.k = group_in;
+        c.group_out = group_out;
+        c.affine = false;
+        // Whole vectors, but for single channels.
+        if (group_in > 1 || group_out > 1)
+          c.n = static_cast<int>(rng.between(1, row.nr / row.lanes)) * row.lanes;
+        c.taps = static_cast<int>(rng.between(1, kMostTaps));
+        c.clip = static_cast<int>(rng.between(0, kMostClip));
+        if (c.clip) c.tiles = 1;
+        check(c);
+        if (HasFatalFailure()) return;
+      }
 }
 
 std::vector<const KernelRow*> all_rows() {
