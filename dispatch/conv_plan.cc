@@ -239,11 +239,11 @@ bool should_fold(const ConvShape& s) {
 }
 
 // Whether vectors of columns, of 8 and up to `lanes` lanes, span whole groups, whose channels lie
-// in at least 4 and at most 16 bytes. Of single channels, the last vector may hold fewer.
+// in at most 16 bytes. Of single channels, the last vector may hold fewer.
 bool should_be_diagonal(const ConvShape& s, int lanes) {
   const int64_t in = s.group_in(), out = s.group_out();
-  const bool power = out > 0 && (out & (out - 1)) == 0;
-  return s.groups > 1 && power && out <= lanes && (in == out || 2 * in == out) &&
+  const auto power = [](int64_t x) { return x > 0 && (x & (x - 1)) == 0; };
+  return s.groups > 1 && power(in) && power(out) && in <= out && out <= lanes &&
          (out == 1 || s.out_channels % vector_lanes(Isa::kAvx512Vnni) == 0);
 }
 

@@ -68,6 +68,8 @@ void Words::dot_int8(Dot, const Xmm&, const Xmm&, const Operand&) { assert(!"no 
 
 void Words::broadcast_bytes(const Xmm& v, const Address& from, int bytes) {
   switch (bytes) {
+    case 1: as.vpbroadcastb(v, from); break;
+    case 2: as.vpbroadcastw(v, from); break;
     case 4: as.vpbroadcastd(v, from); break;
     case 8: as.vpbroadcastq(v, from); break;
     default: as.vbroadcasti128(Ymm(v.getIdx()), from);

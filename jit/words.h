@@ -97,7 +97,7 @@ class Words {
   // to = v * 2^n, rounded once. n holds whole reals of at most 253; it is lost as t is.
   virtual void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
                      const Xbyak::Xmm& t) = 0;
-  // Every 128-bit lane of v = the 4, 8 or 16 bytes at `from`, repeated to fill it.
+  // Every 128-bit lane of v = the bytes at `from`, a power of two up to 16, repeated to fill it.
   virtual void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes);
   // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
   // multiple of 16) may be used per function, announced beforehand.

@@ -1,9 +1,10 @@
 // Block-diagonal B: a dword of A for each lane of columns.
 //
-//   group_out fills vectors   broadcasts, as dense B does, but of the vector's own group
+//   group_out fills vectors   broadcasts, as dense B does, but of the vector's own group, of whole
+//                             dwords
 //   a panel of 64 channels    one vpermd of the row's 64 bytes
 //   groups of one channel     bytes extended to dwords; nothing is read beyond the columns
-//   otherwise                 a vector sees a window of A, 4, 8 or 16 bytes wide; a byte shuffle
+//   otherwise                 a vector sees a window of A, up to 16 bytes wide; a byte shuffle
 //                             hands every lane the next four bytes of its group
 // On Zen 4 a dot with vpermd takes 1.33 cycles, one with broadcast window and shuffle 2, with a
 // broadcast dword 1.

@@ -122,7 +122,7 @@ class GemmEmitter {
   void listed_groups(Rows rows, const GroupForm& form);
 
   // ---- gemm_diagonal.cc ----
-  bool broadcasts() const { return spec.group_out % w.lanes() == 0; }
+  bool broadcasts() const { return spec.group_out % w.lanes() == 0 && spec.group_in % kKr == 0; }
   bool permutes() const {
     return w.lanes() == 16 && spec.n == 64 && spec.group_in == spec.group_out &&
            spec.group_in % kKr == 0;

@@ -127,8 +127,7 @@ TEST_P(Kernels, BlockDiagonalTapsMatchTheReference) {
   if (row.isa == Isa::kAmx || row.a_form != AForm::kBytes || row.b_form == BForm::kMixed) return;
   for (int repeat = 0; repeat < by_effort_at(place, 1, 4, 30); ++repeat)
     for (int group_out = 1; group_out <= row.lanes; group_out *= 2)
-      for (int group_in : {group_out, group_out / 2}) {
-        if (group_in == 0) continue;
+      for (int group_in = 1; group_in <= group_out; group_in *= 2) {
         KernelCase c = draw();
         c.k = group_in;
         c.group_out = group_out;
