@@ -178,16 +178,19 @@ class ConvBuilder {
   }
 
   void pack_panel(const ConvPanel& panel) {
-    for (int i = 0; i < panel.n; ++i) {
-      const auto c = static_cast<size_t>(panel.channel + i);
-      const size_t column = panel.column + static_cast<size_t>(i);
-      plan_.bias[column] = layer_.bias_s32.empty() ? 0 : layer_.bias_s32[c];
-      if (!layer_.mult.empty()) plan_.mult[column] = layer_.mult[c];
-      if (!layer_.bias_f32.empty()) plan_.bias_f32[column] = layer_.bias_f32[c];
-      plan_.init[column] = plan_.bias[column];
-      if (plan_.layout().row_sums)
-        plan_.row_sum_factor[column] = -layer_.w_zero_point(c, plan_.w_shift);
-    }
+    const auto copy = [&](const auto& from, auto& to) {
+      if (!from.empty())
+        std::copy_n(from.begin() + panel.channel, panel.n,
+                    to.begin() + static_cast<ptrdiff_t>(panel.column));
+    };
+    copy(layer_.bias_s32, plan_.bias);
+    copy(layer_.bias_s32, plan_.init);
+    copy(layer_.mult, plan_.mult);
+    copy(layer_.bias_f32, plan_.bias_f32);
+    if (plan_.layout().row_sums)
+      for (int i = 0; i < panel.n; ++i)
+        plan_.row_sum_factor[panel.column + static_cast<size_t>(i)] =
+            -layer_.w_zero_point(static_cast<size_t>(panel.channel + i), plan_.w_shift);
     uint8_t* to = plan_.packed_b.data() + panel.b_offset;
     const int64_t first = panel.channel * filters_.stride_bytes;
     for (int64_t t = 0; t < plan_.tap_count; ++t, to += panel.tap_bytes) {

@@ -135,20 +135,20 @@ oct_status check_a(const LayerDesc& d) {
 }
 
 // Products of scales must be scales too: an infinite or vanished one has lost the result.
-oct_status check_channel_scale(const LayerDesc& d, int64_t i) {
+oct_status check_channel_scale(const LayerDesc& d, bool reals, int64_t i) {
   const float scale = d.scales[i], product = d.a_scale * scale;
   if (!is_valid_scale(scale))
     return fail(OCT_INVALID_ARGUMENT,
                 "%s[%" PRId64 "] is %g; a scale must be finite, positive and normal", d.scales_name,
                 i, as_double(scale));
-  const float mult = in_reals(d) ? product : product / d.c_scale;
+  const float mult = reals ? product : product / d.c_scale;
   if (is_valid_scale(product) && is_valid_scale(mult)) return OCT_OK;
   return fail(OCT_INVALID_ARGUMENT,
               "%s[%" PRId64
               "] is %g: a_scale %g * %g = %g, / c_scale %g = %g; both must be normal "
               "numbers",
               d.scales_name, i, as_double(scale), as_double(d.a_scale), as_double(scale),
-              as_double(product), in_reals(d) ? 1 : as_double(d.c_scale), as_double(mult));
+              as_double(product), reals ? 1 : as_double(d.c_scale), as_double(mult));
 }
 
 oct_status check_scales(const LayerDesc& d) {
@@ -169,8 +169,9 @@ oct_status check_scales(const LayerDesc& d) {
     if (oct_status s = check_scale("add_scale", d.add_scale)) return s;
     if (oct_status s = check_zero_point("add_zero_point", d.add_zero_point, d.add_type)) return s;
   }
+  const bool reals = in_reals(d);
   for (int64_t i = 0; i < d.scale_count; ++i)
-    if (oct_status s = check_channel_scale(d, i)) return s;
+    if (oct_status s = check_channel_scale(d, reals, i)) return s;
   return OCT_OK;
 }
 

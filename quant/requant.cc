@@ -1,14 +1,9 @@
 #include "quant/requant.h"
 
 #include <bit>
-#include <cfloat>
 #include <cmath>
 
 namespace oct {
-
-float requant_multiplier(float a_scale, float b_scale, float c_scale) {
-  return a_scale * b_scale / c_scale;
-}
 
 int quantize_value(float x, float scale, int zero_point, DType type) {
   return round_and_clamp(x / scale, dtype_min(type), dtype_max(type), zero_point);
@@ -30,7 +25,5 @@ uint16_t bf16_from_float(float x) {
   const uint32_t bits = std::bit_cast<uint32_t>(x);
   return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
-
-bool is_valid_scale(float x) { return x >= FLT_MIN && x <= FLT_MAX; }
 
 }  // namespace oct

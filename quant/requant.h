@@ -4,6 +4,7 @@
 // round-to-nearest-even (see ScopedFloatMode in dispatch/) and are compiled without contraction.
 #pragma once
 
+#include <cfloat>
 #include <cstdint>
 
 #include "quant/types.h"
@@ -11,7 +12,9 @@
 namespace oct {
 
 // fl(fl(a_scale * b_scale) / c_scale): the multiplier of the one-multiply form.
-float requant_multiplier(float a_scale, float b_scale, float c_scale);
+constexpr float requant_multiplier(float a_scale, float b_scale, float c_scale) {
+  return a_scale * b_scale / c_scale;
+}
 
 // clamp(rne(x / scale) + zero_point) to the range of `type`, by a true division. NaN gives the
 // lower bound.
@@ -24,6 +27,6 @@ int round_and_clamp(float t, int lo, int hi, int zero_point);
 uint16_t bf16_from_float(float x);
 
 // Whether x is finite, positive and not denormal: what a scale has to be.
-bool is_valid_scale(float x);
+constexpr bool is_valid_scale(float x) { return x >= FLT_MIN && x <= FLT_MAX; }
 
 }  // namespace oct
