@@ -22,7 +22,8 @@ static_assert(OCT_QCONV_ALLOW_WRAP == static_cast<int>(OCT_QGEMM_ALLOW_WRAP) &&
 constexpr int64_t kMaxPhases = 64;      // of one axis: the stride of a transposed convolution
 constexpr int64_t kDefaultPixels = 28;  // of an output row, when no size is hinted
 constexpr int64_t kMostFolded = 64;     // bytes of one row under the filter: a cache line
-constexpr int kMaxClip = 3;             // more would make code for cases that hardly occur
+// Tiles of 8 rows need no more; more would make code for cases that hardly occur.
+constexpr int kMaxClip = 7;
 constexpr double kDiagonalDot = 2;  // cycles of a dot that shuffles A, against one that does not
 constexpr int64_t kMostFixedSteps = 8;  // of K in a tap: beyond, a loop costs next to nothing
 

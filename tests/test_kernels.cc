@@ -103,7 +103,7 @@ TEST_P(Kernels, OutputsMatchTheReference) {
       << "the operands hardly ever give an unsaturated output";
 }
 
-constexpr int kMostTaps = 6, kMostClip = 3;
+constexpr int kMostTaps = 6, kMostClip = 7;
 
 // Convolutions: lists of taps, some of which leave rows out, with the steps of a tap counted at run
 // time or unrolled.
