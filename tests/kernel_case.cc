@@ -155,7 +155,7 @@ class Call {
     clips_.assign(static_cast<size_t>(runs()), 0);
     if (!c_.taps) return;
     spec_.taps = true;
-    if (c_.tiles > 1 || c_.affine) return;
+    if (c_.tiles > 1) return;
     spec_.clip = c_.clip;
     const int64_t most = std::min(c_.clip, c_.m - 1);
     for (int64_t& clip : clips_)
@@ -306,6 +306,12 @@ class Call {
     args_.b = packed;
   }
 
+  int64_t seen_k(int i) const {
+    int64_t k = 0;
+    for (int t = 0; t < runs(); ++t) k += sees(i, t) ? run_bytes() : 0;
+    return k;
+  }
+
   // Of all weights of column n that row i sees.
   ColumnSums sums_of(int i, int n) const {
     uint32_t sum = 0, product = 0;
@@ -325,9 +331,13 @@ class Call {
     reference_.b_zero_points = b_zero_points_;
     spec_.row_terms = 1;
     int32_t* sums = place<int32_t>(s_.row_factor, rows_);
-    constexpr Tap kOne{0, 0, 0};  // taps follow each other
+    std::vector<Tap> taps;
+    for (int t = 0; t < runs(); ++t)
+      taps.push_back({t * run_bytes(), 0, clips_[static_cast<size_t>(t)]});
     const bool is_signed = row_.flags & kRowSignedA;
-    sum_a_rows({a_, a_stride_, &kOne, &kOne + 1, all_k(), shift(), is_signed}, rows_, sums);
+    sum_a_rows(
+        {a_, a_stride_, taps.data(), taps.data() + taps.size(), run_bytes(), shift(), is_signed},
+        rows_, sums);
     args_.row_factor[0] = sums;
     const int padded = (c_.n + row_.lanes - 1) / row_.lanes * row_.lanes;
     int32_t* factors = place<int32_t>(s_.col_factor, padded);
@@ -418,7 +428,7 @@ class Call {
         uint32_t start =
             c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[n]) : 0;
         uint32_t sum = static_cast<uint32_t>(sums.sum);
-        if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * all_k());
+        if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * seen_k(i));
         if (per_row_)
           factors[n] = static_cast<int32_t>(0u - sum);
         else

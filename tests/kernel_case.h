@@ -33,7 +33,7 @@ struct KernelCase {
   int m = 1, n = 1, tiles = 1;
   int64_t k = 1;       // with taps, of one of them
   int taps = 0;        // K is a list of so many; 0: one run. A's rows have one scale then
-  int clip = 0;        // GemmSpec::clip, where there is one tile and weights have no zero points
+  int clip = 0;        // GemmSpec::clip, where there is one tile
   bool fixed = false;  // GemmSpec::k_fixed, where a run has few whole steps
   // Block-diagonal B, with taps: of a group, whose bytes are k.
   int group_out = 0;
