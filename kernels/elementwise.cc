@@ -27,11 +27,12 @@ ElementwiseBound elementwise_bound(const KernelRow& row, const ElementwiseSpec& 
   constexpr int kVectors = 4, kLoop = 4;
   const bool reduces = spec.out == DType::kNone, bytes = is_int8(spec.out);
   const int in = is_int8(spec.in) ? 3 : spec.in == DType::kBf16 ? 2 : 0;
-  const int out = reduces ? 4 : bytes ? 3 : spec.out == DType::kBf16 ? 7 : 1;
+  const int out = reduces ? 3 : bytes ? 3 : spec.out == DType::kBf16 ? 7 : 1;
   ElementwiseBound b;
   b.elements = kVectors * row.lanes;
   b.vectors = kVectors * (in + out) + (bytes ? 8 : 0);
-  b.multiplies = reduces ? 0 : kVectors;
+  b.multiplies = kVectors;
+  b.additions = kVectors * ((is_int8(spec.in) ? 1 : 0) + (reduces || bytes ? 2 : 0));
   b.loads = kVectors;
   b.stores = reduces ? 0 : bytes ? 1 : kVectors;
   b.instructions = b.vectors + (in == 0 ? b.loads : 0) + b.stores + kLoop;

@@ -65,9 +65,10 @@ ElementwiseCode elementwise_code(CodeCache& cache, const KernelRow& row,
                                  const ElementwiseSpec& spec);
 
 // Vector instructions, loads, stores and all instructions that one pass of the main loop takes for
-// `elements` elements.
+// `elements` elements. `additions` of floats, minima and conversions find no more pipes than
+// `multiplies` do: the other two on Zen, the same ones elsewhere.
 struct ElementwiseBound {
-  int elements, multiplies, vectors, loads, stores, instructions;
+  int elements, multiplies, additions, vectors, loads, stores, instructions;
 };
 ElementwiseBound elementwise_bound(const KernelRow& row, const ElementwiseSpec& spec);
 

@@ -1,7 +1,7 @@
-// Extrema of the finite elements. x + (x - x) is x if x is finite, but for a zero's sign, and NaN
-// otherwise; min and max return their second operand, the extremum so far, when the first is NaN.
-// (x * 0 in place of x - x competes with min and max for two of Zen 4's pipes: 12 cycles in place
-// of 8 for 64 elements.)
+// Extrema of the finite elements. fma(x, 0, x) is x if x is finite and NaN otherwise; min and max
+// return their second operand, the extremum so far, when the first is NaN. On Zen 4 min and max, as
+// additions do, take two of the four pipes and multiplications the other two: x + (x - x) in place
+// of the fma takes 4.0 cycles for a zmm vector.
 //
 // Four pairs of vectors hide the latency of min and max. Per row they are merged at its end; per
 // column they stay in registers for four vectors of columns over all rows.
@@ -63,8 +63,7 @@ class MinMaxEmitter {
   }
 
   void widen(int j) {
-    as.vsubps(t, x, x);
-    as.vaddps(x, x, t);
+    as.vfmadd213ps(x, zero, x);
     as.vminps(least[j], x, least[j]);
     as.vmaxps(most[j], x, most[j]);
   }
