@@ -14,6 +14,7 @@
 #include "dispatch/context.h"
 #include "dispatch/cost.h"
 #include "kernels/elementwise.h"
+#include "perf/case.h"
 #include "perf/library.h"
 #include "perf/measure.h"
 #include "perf/table.h"
@@ -52,17 +53,17 @@ class Run {
   // `bytes` of the wider operand.
   Run(const Operation& op, const oct_context* context, int64_t bytes)
       : op_(op), context_(context), in_bytes_(dtype_bytes(op.spec.in)),
-        out_bytes_(dtype_bytes(op.spec.out)) {
-    rows_ = bytes / static_cast<int64_t>(std::max(in_bytes_, out_bytes_)) / kCols;
-    in_.resize(elements() * in_bytes_ + 64);
-    out_.resize(elements() * out_bytes_ + 64);
-    copy_from_.resize(traffic() / 2);
-    copy_to_.resize(traffic() / 2);
+        out_bytes_(dtype_bytes(op.spec.out)),
+        rows_(bytes / static_cast<int64_t>(std::max(in_bytes_, out_bytes_)) / kCols),
+        in_(elements() * in_bytes_), out_(elements() * out_bytes_), copy_from_(traffic() / 2),
+        copy_to_(traffic() / 2) {
+    std::memset(in_.data(), 0, elements() * in_bytes_);
+    std::memset(copy_from_.data(), 1, traffic() / 2);
     // Finite values, of which most are in range.
     if (op.spec.in == DType::kF32)
       for (size_t i = 0; i < elements(); ++i) {
         const float x = static_cast<float>(i % 511) * 0.1f;
-        std::memcpy(&in_[4 * i], &x, 4);
+        std::memcpy(static_cast<uint8_t*>(in_.data()) + 4 * i, &x, 4);
       }
     const auto params = static_cast<size_t>(std::max(rows_, kCols));
     scales_.assign(params, 0.2f);
@@ -70,14 +71,13 @@ class Run {
     zero_points_.assign(params, 3);
     mins_.resize(params);
     maxs_.resize(params);
-    std::fill(copy_from_.begin(), copy_from_.end(), uint8_t{1});
   }
 
   size_t elements() const { return static_cast<size_t>(rows_ * kCols); }
   size_t traffic() const { return elements() * (in_bytes_ + out_bytes_); }
 
   void copy() {
-    std::memcpy(copy_to_.data(), copy_from_.data(), copy_from_.size());
+    std::memcpy(copy_to_.data(), copy_from_.data(), traffic() / 2);
     asm volatile("" ::"r"(copy_to_.data()) : "memory");
   }
 
@@ -149,8 +149,8 @@ class Run {
   const Operation& op_;
   const oct_context* context_;
   const size_t in_bytes_, out_bytes_;
-  int64_t rows_ = 0;
-  std::vector<uint8_t> in_, out_, copy_from_, copy_to_;
+  const int64_t rows_;
+  const AlignedBytes in_, out_, copy_from_, copy_to_;
   std::vector<float> scales_, c_scales_, mins_, maxs_;
   std::vector<int32_t> zero_points_;
 };
@@ -197,8 +197,8 @@ void multiply_chain() {
 double bound_cycles(const KernelRow& row, const ElementwiseSpec& spec) {
   const ElementwiseBound b = elementwise_bound(row, spec);
   const CorePorts p = core_ports(cpu_facts(), row);
-  return std::max({b.multiplies / p.multiplies, b.vectors / p.vectors, b.loads / p.loads,
-                   b.stores / (p.loads / 2), b.instructions / p.instructions});
+  return std::max({b.multiplies / p.multiplies, b.additions / p.multiplies, b.vectors / p.vectors,
+                   b.loads / p.loads, b.stores / (p.loads / 2), b.instructions / p.instructions});
 }
 
 const KernelRow& row_of(const oct_context& context, const char* op) {
