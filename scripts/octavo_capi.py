@@ -6,6 +6,7 @@ U8, S8, S32, F32 = 1, 2, 3, 4
 SYMMETRIC, NARROW, REDUCED = 1, 2, 4
 MIN_MAX, MOVING_AVERAGE, HISTOGRAM = 1, 2, 3
 DIVIDE, RECIPROCAL = 1, 2
+ATEN = 3
 PER_TENSOR, PER_ROW, PER_COLUMN = 0, 1, 2
 MAX_RANK = 8
 EPS = 2.0**-23
@@ -71,14 +72,20 @@ INPUT_FIELDS = [("a_type", ctypes.c_int), ("a_zero_point", i32), ("a_scale", f32
 class QgemmDesc(Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("n", i64), ("k", i64), ("flags", u32),
                 *INPUT_FIELDS, ("b", pointer), ("b_layout", ctypes.c_int),
-                ("b_stride_bytes", i64), *WEIGHT_FIELDS, *BIAS_FIELDS, *OUTPUT_FIELDS,
-                ("m_hint", i64), ("kernel", ctypes.c_char_p)]
+                ("b_stride_bytes", i64), *WEIGHT_FIELDS, ("group_k", i64), *BIAS_FIELDS,
+                *OUTPUT_FIELDS, ("m_hint", i64), ("kernel", ctypes.c_char_p),
+                ("dynamic", pointer)]
 
 
 class QgemmArgs(Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("m", i64), ("a", pointer),
                 ("a_stride_bytes", i64), ("c", pointer), ("c_stride_bytes", i64),
-                ("post", pointer)]
+                ("post", pointer), ("a_scales", pointer), ("a_zero_points", pointer)]
+
+
+class Dynamic(Structure):
+    _fields_ = [("struct_size", ctypes.c_size_t), ("granularity", ctypes.c_int),
+                ("formula", ctypes.c_int), ("form", ctypes.c_int), ("scheme", QScheme)]
 
 
 AXES = i64 * 3
@@ -154,6 +161,26 @@ class Observer:
         return list(counts), low.value, high.value
 
 
+class Linear:
+    """A plan, ready for tensors."""
+
+    def __init__(self, context, desc):
+        self.context, self.desc = context, desc  # the plan lives no longer than its context
+        self.handle = pointer()
+        context.octavo.call("oct_qgemm_create", context.handle, ctypes.byref(desc),
+                            ctypes.byref(self.handle))
+
+    def __del__(self):
+        self.context.octavo.lib.oct_qgemm_destroy(self.handle)
+
+    def bind(self, x, c):
+        """A function that computes c from x."""
+        args = QgemmArgs(m=x.shape[0], a=x.data_ptr(), a_stride_bytes=x.stride(0) * x.element_size(),
+                         c=c.data_ptr(), c_stride_bytes=c.stride(0) * c.element_size())
+        reference, octavo, plan = ctypes.byref(args), self.context.octavo, self.handle
+        return lambda: octavo.call("oct_qgemm_run", plan, reference)
+
+
 class Context:
     """What runs on a context of one thread, for tensors of PyTorch."""
 
@@ -194,6 +221,16 @@ class Context:
         self.octavo.call("oct_qgemm_run", plan, ctypes.byref(args))
         self.octavo.lib.oct_qgemm_destroy(plan)
         return c
+
+    def dynamic_linear(self, weights, w_scales, m):
+        """[M, K] of f32, quantised as PyTorch's linear_dynamic does, by weights [N, K] of s8."""
+        n, k = weights.shape
+        dynamic = Dynamic(granularity=PER_TENSOR, formula=ATEN, form=RECIPROCAL,
+                          scheme=QScheme(type=U8, eps=EPS))
+        return Linear(self, QgemmDesc(
+            n=n, k=k, a_type=F32, b=weights.data_ptr(), b_layout=1, scales=w_scales.data_ptr(),
+            scale_count=len(w_scales), weight_type=S8, c_type=F32, m_hint=m,
+            dynamic=ctypes.addressof(dynamic)))
 
     def conv2d(self, q, zero_point, scale, weights, w_scales, bias, shape, out_shape, c_scale,
                c_zero_point):
