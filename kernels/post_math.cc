@@ -50,11 +50,12 @@ float times_exponential_of_square(float h, float a) {
 // Of a w, where w + w_low = x1 + a^2.
 float times_exponential_of_cubic(float h, float a) {
   const Exponential& e = kExpOfCubic;
-  const float s = a * a, s_low = std::fma(a, a, -s);
-  const float w = s + kX1High, w_low = (s - (w - kX1High)) + (s_low + kX1Low);
-  const float k = std::fma(a * e.to_n, w, kMagic), n = k - kMagic;
-  const float r_low = std::fma(n, e.step_low, w_low * a);
-  const float r = std::fma(a, w, n * e.step_high) + r_low;
+  const float w = std::fma(a, a, kX1High), w_low = std::fma(a, a, -(w - kX1High)) + kX1Low;
+  constexpr auto kFactor = static_cast<float>(kCubic);
+  const float b = a * kFactor;
+  const float k = std::fma(b * w, e.to_n, kMagic), n = k - kMagic;
+  const float r_low = std::fma(n, e.step_low, w_low * b);
+  const float r = std::fma(std::fma(a, w, n * e.step_high), kFactor, r_low);
   return times_exponential(h, r, e.terms, k);
 }
 

@@ -59,8 +59,11 @@ inline constexpr Exponential kExpOfA{-static_cast<float>(kLog2E), 0x1.62e42p-1f,
 inline constexpr Exponential kExpOfSquare{-static_cast<float>(kLog2E / 2), 0x1.62ep0f,
                                           0x1.0bfbe8p-14f, exp_terms(-0.5)};
 inline constexpr double kCubic = -0x1.2444f2a4d8b4bp-4;  // -2 sqrt(2 / pi) 0.044715
-inline constexpr Exponential kExpOfCubic{static_cast<float>(kCubic * kLog2E), 0x1.36ep3f,
-                                         -0x1.8aa4a2p-11f, exp_terms(kCubic)};
+// The tanh form's r is multiplied by the cubic's factor after all, since its own rounding comes to
+// more than the others leave room for.
+inline constexpr Exponential kExpOfCubic{static_cast<float>(kLog2E), 0x1.36ep3f,
+                                         static_cast<float>(-0x1.8aa4a2p-11 * kCubic),
+                                         exp_terms(1)};
 // x1 = 1 / 0.044715.
 inline constexpr float kX1High = 0x1.65ep4f, kX1Low = -0x1.b4244cp-9f;
 

@@ -227,22 +227,24 @@ class Emitter {
 
   Steps of_cubic() {
     const Exponential& e = kExpOfCubic;
-    return {step([&](const Lane& v) { as.vmulps(v.t, v.a, v.a); }),  // s
-            step([&](const Lane& v) { as.vmovaps(v.n, v.a); }),
-            step([&](const Lane& v) { as.vfmsub213ps(v.n, v.a, v.t); }),         // s_low
-            step([&](const Lane& v) { as.vaddps(v.q, v.t, number(kX1High)); }),  // w
+    constexpr auto kFactor = static_cast<float>(kCubic);
+    return {step([&](const Lane& v) { as.vmovaps(v.q, v.a); }),
+            step([&](const Lane& v) { as.vfmadd213ps(v.q, v.a, number(kX1High)); }),  // w
             step([&](const Lane& v) { as.vsubps(v.u, v.q, number(kX1High)); }),
-            step([&](const Lane& v) { as.vsubps(v.u, v.t, v.u); }),
-            step([&](const Lane& v) { as.vaddps(v.n, v.n, number(kX1Low)); }),
-            step([&](const Lane& v) { as.vmulps(v.t, v.a, number(e.to_n)); }),
-            step([&](const Lane& v) { as.vaddps(v.u, v.u, v.n); }),  // w_low
-            step([&](const Lane& v) { as.vfmadd213ps(v.t, v.q, number(kMagic)); }),
-            step([&](const Lane& v) { as.vmulps(v.u, v.u, v.a); }),
-            step([&](const Lane& v) { as.vsubps(v.n, v.t, number(kMagic)); }),
+            step([&](const Lane& v) { as.vmulps(v.t, v.a, number(kFactor)); }),  // b
+            step([&](const Lane& v) { as.vfmsub231ps(v.u, v.a, v.a); }),
+            step([&](const Lane& v) { as.vmulps(v.n, v.t, v.q); }),
+            step([&](const Lane& v) { as.vaddps(v.u, v.u, number(kX1Low)); }),  // w_low
+            [&] {
+              load(e.to_n);
+              each([&](const Lane& v) { as.vfmadd213ps(v.n, shared, number(kMagic)); });
+            },
+            step([&](const Lane& v) { as.vmulps(v.u, v.u, v.t); }),
+            step([&](const Lane& v) { as.vsubps(v.n, v.n, number(kMagic)); }),
             step([&](const Lane& v) { as.vmulps(v.t, v.n, number(e.step_high)); }),
             step([&](const Lane& v) { as.vfmadd231ps(v.u, v.n, number(e.step_low)); }),  // r_low
             step([&](const Lane& v) { as.vfmadd231ps(v.t, v.a, v.q); }),
-            step([&](const Lane& v) { as.vaddps(v.t, v.t, v.u); })};
+            step([&](const Lane& v) { as.vfmadd132ps(v.t, v.u, number(kFactor)); })};
   }
 
   // n = that of what is in t.
