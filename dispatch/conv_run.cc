@@ -27,12 +27,15 @@ void run_taps(const ConvJob& job, int64_t i, uint8_t* scratch) {
       scratch);
 }
 
-// Output rows go to tasks in pairs, which the kernels compute together.
+// Pairs of output rows, which the kernels compute together, by blocks of channels, all of them.
+int64_t depthwise_units(const ConvJob& job) {
+  return ceil_div(job.out[1], 2) * job.plan.depthwise->blocks();
+}
+
 void run_depthwise(const ConvJob& job, int64_t i, uint8_t* scratch) {
   const auto& axes = job.plan.shape.axes;
-  const IndexRange pairs = part((job.out[1] + 1) / 2, job.row_tasks, i % job.row_tasks);
-  const IndexRange rows{2 * pairs.begin, std::min(2 * pairs.end, job.out[1])};
-  const IndexRange blocks = part(job.plan.depthwise->blocks(), job.panel_tasks, i / job.row_tasks);
+  const int64_t blocks = job.plan.depthwise->blocks();
+  const IndexRange units = part(depthwise_units(job), job.row_tasks, i);
   for (int64_t b = 0; b < job.batch; ++b) {
     const DepthwiseImage image{job.a.data + b * job.a.batch,
                                job.in[1],
@@ -46,7 +49,15 @@ void run_depthwise(const ConvJob& job, int64_t i, uint8_t* scratch) {
                                job.out[2],
                                job.c.stride[1],
                                job.c.stride[2]};
-    job.plan.depthwise->run(image, rows, blocks, scratch);
+    // Whole pairs, and before and behind them some blocks of one.
+    for (int64_t u = units.begin; u < units.end;) {
+      const int64_t pair = u / blocks, block = u % blocks, left = units.end - u;
+      const int64_t pairs = block == 0 ? std::max<int64_t>(1, left / blocks) : 1;
+      const int64_t end = std::min(blocks, block + left);
+      const IndexRange rows{2 * pair, std::min(2 * (pair + pairs), job.out[1])};
+      job.plan.depthwise->run(image, rows, {block, end}, scratch);
+      u += (pairs - 1) * blocks + end - block;
+    }
   }
 }
 
@@ -184,14 +195,15 @@ void schedule(ConvJob* j) {
   const double cycles = static_cast<double>(j->rows * j->out[2]) * j->plan.cycles_per_pixel;
   const int64_t t = useful_threads(cycles, threads);
   if (t == 1) return;
-  const int64_t width = plan.row->nr, columns = plan.shape.out_channels;
-  const Shares shares = best_shares(
-      plan.depthwise
-          ? Shared{ceil_div(j->out[1], 2), 1, 1, plan.depthwise->blocks(), width, columns}
-          : Shared{j->rows, ceil_div(j->out[2], plan.row->mr), j->segments,
-                   static_cast<int64_t>(plan.panels.size()), width, columns},
-      t);
-  if (!plan.depthwise) j->segments = shares.segments;
+  if (plan.depthwise) {
+    j->row_tasks = std::min(depthwise_units(*j), t);
+    return;
+  }
+  const Shares shares =
+      best_shares({j->rows, ceil_div(j->out[2], plan.row->mr), j->segments,
+                   static_cast<int64_t>(plan.panels.size()), plan.row->nr, plan.shape.out_channels},
+                  t);
+  j->segments = shares.segments;
   j->row_tasks = shares.row_tasks;
   j->panel_tasks = shares.panel_tasks;
 }
