@@ -173,6 +173,28 @@ TEST_F(ApiSelection, ExplainHasTheDocumentedFields) {
   }
 }
 
+// Zero points of weights cost sums of A's rows, unless they vanish when the weights are packed.
+TEST_F(ApiSelection, ExplainSaysWhetherRowsAreSummed) {
+  const Context context(OCT_ISA_AVX2);
+  struct {
+    oct_dtype b_type;
+    int32_t zero_point;
+    bool row_sums;
+  } const cases[] = {
+      {OCT_S8, 0, false}, {OCT_S8, 3, true}, {OCT_U8, 128, false}, {OCT_U8, 0, true}};
+  for (const auto& c : cases) {
+    Rng rng("row sums");
+    QgemmProblem p = simple_problem(rng, 1, 100, 200);
+    p.desc.b_type = c.b_type;
+    p.desc.b_zero_points = &c.zero_point;
+    p.desc.b_zero_point_count = 1;
+    const Plan plan(context, p.desc);
+    const json e = explain(plan, 1);
+    EXPECT_EQ(e["problem"]["b_type"], c.b_type == OCT_U8 ? "u8" : "s8");
+    EXPECT_EQ(e["blocking"]["row_sums"], c.row_sums) << c.zero_point;
+  }
+}
+
 TEST_F(ApiSelection, RejectionsSayWhy) {
   const Context context(OCT_ISA_AVX2);
   Rng rng("rejections");

@@ -308,5 +308,39 @@ TEST(WeightPairsSafe, FindsOneBadPairAnywhere) {
   }
 }
 
+// Rows of any length, flush against guard pages, at taps that leave out rows at either end.
+TEST(Pack, RowSumsFollowTheirDefinition) {
+  if (!cpu_facts().runs[static_cast<size_t>(Isa::kAvx2)]) GTEST_SKIP() << "needs AVX2";
+  constexpr int64_t kRows = 7, kTaps = 3, kMostK = 100;
+  Rng rng("row sums");
+  GuardBuffer buffer("A", (kRows + kTaps) * kMostK);
+  for (int repeat = 0; repeat < by_effort(1000, 5000, 50000); ++repeat) {
+    const int64_t k = rng.between(1, kMostK), rows = rng.between(1, kRows);
+    const auto size = static_cast<size_t>((rows - 1 + kTaps) * k);
+    uint8_t* a = buffer.place(rng.one_in(2) ? Flush::kLeft : Flush::kRight, size);
+    rng.fill_bytes(a, size);
+    Tap taps[kTaps];
+    for (int64_t t = 0; t < kTaps; ++t)
+      taps[t] = {t * k, 0, rng.one_in(2) ? 0 : rng.between(1 - rows, rows - 1)};
+    const bool is_signed = rng.one_in(2);
+    const auto shift = static_cast<uint8_t>(is_signed || rng.one_in(2) ? 0 : 128);
+    int32_t sums[kRows + 1];
+    sums[rows] = -7;
+    sum_a_rows({a, k, taps, taps + kTaps, k, shift, is_signed}, rows, sums);
+    for (int64_t m = 0; m < rows; ++m) {
+      int32_t expected = 0;
+      for (const Tap& tap : taps) {
+        if (m < tap.clip || m >= rows + std::min<int64_t>(0, tap.clip)) continue;
+        for (int64_t i = 0; i < k; ++i) {
+          const uint8_t byte = a[m * k + tap.a_offset + i];
+          expected += is_signed ? static_cast<int8_t>(byte) : static_cast<uint8_t>(byte + shift);
+        }
+      }
+      ASSERT_EQ(sums[m], expected) << "row " << m << " of " << rows << ", K = " << k;
+    }
+    ASSERT_EQ(sums[rows], -7);
+  }
+}
+
 }  // namespace
 }  // namespace oct::test
