@@ -59,6 +59,8 @@ inline constexpr Exponential kExpOfA{-static_cast<float>(kLog2E), 0x1.62e42p-1f,
 inline constexpr Exponential kExpOfSquare{-static_cast<float>(kLog2E / 2), 0x1.62ep0f,
                                           0x1.0bfbe8p-14f, exp_terms(-0.5)};
 inline constexpr double kCubic = -0x1.2444f2a4d8b4bp-4;  // -2 sqrt(2 / pi) 0.044715
+inline constexpr auto kCubicHigh = static_cast<float>(kCubic);
+inline constexpr auto kCubicLow = static_cast<float>(kCubic - kCubicHigh);
 // The tanh form's r is multiplied by the cubic's factor after all, since its own rounding comes to
 // more than the others leave room for.
 inline constexpr Exponential kExpOfCubic{static_cast<float>(kLog2E), 0x1.36ep3f,

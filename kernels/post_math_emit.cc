@@ -227,11 +227,10 @@ class Emitter {
 
   Steps of_cubic() {
     const Exponential& e = kExpOfCubic;
-    constexpr auto kFactor = static_cast<float>(kCubic);
     return {step([&](const Lane& v) { as.vmovaps(v.q, v.a); }),
             step([&](const Lane& v) { as.vfmadd213ps(v.q, v.a, number(kX1High)); }),  // w
             step([&](const Lane& v) { as.vsubps(v.u, v.q, number(kX1High)); }),
-            step([&](const Lane& v) { as.vmulps(v.t, v.a, number(kFactor)); }),  // b
+            step([&](const Lane& v) { as.vmulps(v.t, v.a, number(kCubicHigh)); }),  // b
             step([&](const Lane& v) { as.vfmsub231ps(v.u, v.a, v.a); }),
             step([&](const Lane& v) { as.vmulps(v.n, v.t, v.q); }),
             step([&](const Lane& v) { as.vaddps(v.u, v.u, number(kX1Low)); }),  // w_low
@@ -242,9 +241,10 @@ class Emitter {
             step([&](const Lane& v) { as.vmulps(v.u, v.u, v.t); }),
             step([&](const Lane& v) { as.vsubps(v.n, v.n, number(kMagic)); }),
             step([&](const Lane& v) { as.vmulps(v.t, v.n, number(e.step_high)); }),
-            step([&](const Lane& v) { as.vfmadd231ps(v.u, v.n, number(e.step_low)); }),  // r_low
+            step([&](const Lane& v) { as.vfmadd231ps(v.u, v.n, number(e.step_low)); }),
             step([&](const Lane& v) { as.vfmadd231ps(v.t, v.a, v.q); }),
-            step([&](const Lane& v) { as.vfmadd132ps(v.t, v.u, number(kFactor)); })};
+            step([&](const Lane& v) { as.vfmadd231ps(v.u, v.t, number(kCubicLow)); }),  // r_low
+            step([&](const Lane& v) { as.vfmadd132ps(v.t, v.u, number(kCubicHigh)); })};
   }
 
   // n = that of what is in t.
