@@ -5,9 +5,11 @@
 #include <cstring>
 #include <string_view>
 
+#include "dispatch/conv_fold.h"
 #include "dispatch/conv_source.h"
 #include "dispatch/plan.h"
 #include "dispatch/status.h"
+#include "kernels/gemm_vector.h"
 #include "kernels/pack.h"
 
 namespace oct {
@@ -21,7 +23,6 @@ static_assert(OCT_QCONV_ALLOW_WRAP == static_cast<int>(OCT_QGEMM_ALLOW_WRAP) &&
 
 constexpr int64_t kMaxPhases = 64;      // of one axis: the stride of a transposed convolution
 constexpr int64_t kDefaultPixels = 28;  // of an output row, when no size is hinted
-constexpr int64_t kMostFolded = 64;     // bytes of one row under the filter: a cache line
 // Tiles of 8 rows need no more; more would make code for cases that hardly occur.
 constexpr int kMaxClip = 7;
 constexpr double kDiagonalDot = 2;  // cycles of a dot that shuffles A, against one that does not
@@ -133,12 +134,16 @@ class ConvBuilder {
   }
 
   void add_panel(const PanelShape& s, const GemmCode* code) {
-    const auto tap_bytes = static_cast<int64_t>(packed_b_bytes(*s.row, plan_.tap_k, s.n));
+    const auto bytes = static_cast<int64_t>(packed_b_bytes(*s.row, plan_.tap_k, s.n));
+    const int64_t tap_bytes =
+        plan_.row_taps
+            ? static_cast<int64_t>(packed_b_bytes(*s.row, row_runs(shape_).whole * kKr, s.n))
+            : bytes;
     const int64_t a_channel = channel_ / shape_.group_out() * shape_.group_in();
     plan_.panels.push_back(
         {channel_, a_channel, s.n, s.row, code, b_bytes_, tap_bytes, plan_.columns});
     channel_ += s.n;
-    b_bytes_ += static_cast<size_t>(tap_bytes * plan_.tap_count);
+    b_bytes_ += static_cast<size_t>(bytes * plan_.tap_count);
     plan_.columns += static_cast<size_t>((s.n + s.row->lanes - 1) / s.row->lanes * s.row->lanes);
   }
 
@@ -153,6 +158,14 @@ class ConvBuilder {
       if (steps <= kMostFixedSteps) spec.k_fixed = static_cast<int>(steps);
     }
     spec.clip = plan_.clip;
+    if (plan_.row_taps) {
+      const RowRuns runs = row_runs(shape_);
+      spec.k_fixed = runs.whole;
+      spec.k_tail = 0;
+      spec.run_tail = runs.tail;
+      spec.run_count = static_cast<int>(runs.count);
+      spec.k_last = std::min(kGemmLastSteps, runs.whole);
+    }
     if (plan_.diagonal) {
       spec.k_fixed = static_cast<int>((plan_.tap_k + kKr - 1) / kKr);
       spec.k_tail = 0;
@@ -233,15 +246,6 @@ class ConvBuilder {
   size_t b_bytes_ = 0;
 };
 
-// Folding pays where taps of their own would fill K groups badly, and a row of the filter is short.
-bool should_fold(const ConvShape& s) {
-  const ConvAxis& width = s.axes[2];
-  return s.groups == 1 && s.in_channels % kKr != 0 && !width.transposed && width.dilation == 1 &&
-         width.kernel > 1 && width.kernel * s.in_channels <= kMostFolded &&
-         s.axes[0].kernel * s.axes[1].kernel <= Interleaver::kMaxRows &&
-         source_pixels(s, true, true) > 0;
-}
-
 // Whether vectors of columns, of 8 and up to `lanes` lanes, span whole groups, whose channels lie
 // in at most 16 bytes. Of single channels, the last vector may hold fewer.
 bool should_be_diagonal(const ConvShape& s, int lanes) {
@@ -253,22 +257,6 @@ bool should_be_diagonal(const ConvShape& s, int lanes) {
 
 int widest_vector(const UsableIsas& isas) {
   return isas[Isa::kAvx512bw] || isas[Isa::kAvx512Vnni] ? 16 : 8;
-}
-
-// Weights as folded rows meet them: [out_channels][width][depth x height][in_channels], filled up
-// with zeros to folded_k.
-const int8_t* fold_weights(const ConvShape& s, const int8_t* w, std::vector<int8_t>* folded) {
-  const int64_t rows = s.axes[0].kernel * s.axes[1].kernel, width = s.axes[2].kernel;
-  const auto channels = static_cast<size_t>(s.in_channels);
-  std::vector<int8_t> to(static_cast<size_t>(s.out_channels * folded_k(s)));
-  for (int64_t o = 0; o < s.out_channels; ++o) {
-    int8_t* at = to.data() + o * folded_k(s);
-    for (int64_t x = 0; x < width; ++x)
-      for (int64_t r = 0; r < rows; ++r, at += channels)
-        std::memcpy(at, w + ((o * rows + r) * width + x) * s.in_channels, channels);
-  }
-  *folded = std::move(to);
-  return folded->data();
 }
 
 // Outputs at either end of a row that a tap can miss.
@@ -336,6 +324,17 @@ oct_status choose(oct_qconv& plan, const Work& work, const int8_t* w) {
   return OCT_OK;
 }
 
+// How the chosen kernel takes a folded K.
+void set_fold(oct_qconv* plan) {
+  const ConvShape& shape = plan->shape;
+  plan->row_taps = takes_row_runs(shape, *plan->row);
+  if (plan->row_taps)
+    plan->tap_k = row_runs(shape).k();
+  else
+    plan->interleaver.emplace(static_cast<int>(shape.axes[0].kernel * shape.axes[1].kernel),
+                              shape.in_channels);
+}
+
 void build_depthwise(oct_qconv& plan, const int8_t* w) {
   const Layer& layer = plan.layer;
   plan.params = spread(layer.scalars);
@@ -353,10 +352,6 @@ void build_depthwise(oct_qconv& plan, const int8_t* w) {
 }
 
 }  // namespace
-
-int64_t folded_k(const ConvShape& shape) {
-  return (shape.taps() * shape.in_channels + kKr - 1) / kKr * kKr;
-}
 
 std::array<int64_t, 3> full_rank(const oct_qconv& plan, const int64_t* values) {
   std::array<int64_t, 3> all{1, 1, 1};
@@ -390,25 +385,32 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
     plan->tap_k = plan->folded ? folded_k(shape) : shape.group_in();
     plan->tap_count = plan->folded ? 1 : shape.taps();
 
-    std::vector<int8_t> copy;
-    const auto weights_less = [&](int shift) {
-      const int8_t* w = channels_last(d, shape, shift, &copy);
-      return plan->folded ? fold_weights(shape, w, &copy) : w;
+    const auto weights = [&](int shift, bool by_rows, std::vector<int8_t>* copy) {
+      const int8_t* const w = channels_last(d, shape, shift, copy);
+      if (!plan->folded) return w;
+      *copy = fold_weights(shape, w, by_rows);
+      return static_cast<const int8_t*>(copy->data());
     };
-    const int8_t* w = weights_less(to_s8);
-    if (plan->folded)
-      plan->interleaver.emplace(static_cast<int>(shape.axes[0].kernel * shape.axes[1].kernel),
-                                shape.in_channels);
-    const BView filters{w, BLayout::kNK, plan->tap_k, plan->tap_k,
-                        shape.out_channels * plan->tap_count};
+    const auto filters = [&](const int8_t* w, int64_t k) {
+      return BView{w, BLayout::kNK, k, k, shape.out_channels * plan->tap_count};
+    };
+    // Kernels that need the proof take a folded K by rows where they can.
+    const auto pairs_safe = [&] {
+      std::vector<int8_t> copy;
+      const bool by_rows = plan->folded && row_runs(shape).whole > 0;
+      const int64_t k = by_rows ? row_runs(shape).k() : plan->tap_k;
+      return weight_pairs_safe(filters(weights(to_s8, by_rows, &copy), k));
+    };
+    std::vector<int8_t> copy;
+    const int8_t* w = weights(to_s8, false, &copy);
     const Work work{
         plan->layer,
         pixels_hint(d, shape),
         plan->diagonal ? shape.out_channels : shape.group_out(),
         plan->diagonal ? shape.taps() * ((shape.group_in() + kKr - 1) / kKr * kKr) : layer.k,
         affine ? 0 : source_pixels(shape, plan->folded, true),
-        [&] { return weight_pairs_safe(filters); },
-        [&] { return mixed_exact_share(filters, kMixedColumns); },
+        pairs_safe,
+        [&] { return mixed_exact_share(filters(w, plan->tap_k), kMixedColumns); },
         plan->diagonal ? shape.group_out() : 0,
         plan->diagonal ? "the groups' weights are block-diagonal" : nullptr,
         plan->tap_count,
@@ -419,7 +421,8 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
       build_depthwise(*plan, w);
     } else {
       const int shift = plan->layer.w_shift(*plan->row);
-      if (shift != to_s8) w = weights_less(shift);
+      if (plan->folded) set_fold(plan.get());
+      if (shift != to_s8 || plan->row_taps) w = weights(shift, plan->row_taps, &copy);
       if (!plan->folded) plan->clip = most_clipped(shape.axes[2]);
       ConvBuilder(*plan, w).build();
     }

@@ -45,7 +45,7 @@ struct ConvPanel {
   const KernelRow* row;
   const GemmCode* code;
   size_t b_offset;    // into packed_b
-  int64_t tap_bytes;  // of one tap in the panel
+  int64_t tap_bytes;  // of one tap in the panel; with row_taps, of a run's own groups
   size_t column;      // into the per-column arrays
 };
 
@@ -67,8 +67,9 @@ struct oct_qconv {
   std::vector<oct::DepthwiseCandidate> depthwise_candidates;
   std::unique_ptr<oct::Depthwise> depthwise;  // set: it does all the work
   const oct::KernelRow* row = nullptr;        // the main kernel
-  bool folded = false;  // a row of A is all that lies under the filter, gathered: one tap
-  std::optional<oct::Interleaver> interleaver;  // if folded
+  bool folded = false;                        // K is all that lies under the filter: one tap
+  bool row_taps = false;  // and kernels take it row by row, where it lies (RowRuns)
+  std::optional<oct::Interleaver> interleaver;  // if folded without row_taps
   bool diagonal = false;                        // panels span groups
   bool packed_a = false;                        // kernels read s16 pairs
   int clip = 0;              // most outputs that a tap may leave out at either end of a tile
@@ -96,7 +97,8 @@ struct oct_qconv {
   // Whether every output sees one tap, where its own pixel begins: then there is no list.
   bool sees_one_tap() const {
     const auto& axes = shape.axes;
-    return folded || std::all_of(axes.begin(), axes.end(), [](const oct::ConvAxis& a) {
+    return (folded && !row_taps) ||
+           std::all_of(axes.begin(), axes.end(), [](const oct::ConvAxis& a) {
              return a.kernel == 1 && a.pad_begin == 0 && a.pad_end == 0 && !a.transposed;
            });
   }
@@ -119,9 +121,6 @@ size_t conv_scratch_bytes(const oct_qconv& plan);
 oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args);
 
 std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in);
-
-// K of a folded row: everything under the filter, filled up to whole groups.
-int64_t folded_k(const ConvShape& shape);
 
 // The caller's per-axis values with absent axes in front (size 1).
 std::array<int64_t, 3> full_rank(const oct_qconv& plan, const int64_t* values);

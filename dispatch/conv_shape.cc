@@ -86,14 +86,21 @@ void make_phases(ConvAxis* axis) {
 // Taps are sorted by offset, so those inside the input are consecutive: the first with
 // q * in_step + offset >= 0 up to the first with q * in_step + offset >= in. The run ends where the
 // next tap enters or leaves.
+TapRange taps_seen(const AxisPhase& phase, int64_t in, int64_t q) {
+  const AxisTap* const taps = phase.taps.data();
+  const int count = static_cast<int>(phase.taps.size());
+  const int64_t base = q * phase.in_step;
+  TapRange seen{0, 0};
+  while (seen.first < count && base + taps[seen.first].offset < 0) ++seen.first;
+  seen.last = seen.first;
+  while (seen.last < count && base + taps[seen.last].offset < in) ++seen.last;
+  return seen;
+}
+
 AxisRun AxisRuns::at(int64_t q) const {
   const auto& taps = phase_.taps;
-  const int count = static_cast<int>(taps.size());
-  const int64_t base = q * phase_.in_step;
-  AxisRun run{q, outputs_, 0, 0};
-  while (run.first < count && base + taps[static_cast<size_t>(run.first)].offset < 0) ++run.first;
-  run.last = run.first;
-  while (run.last < count && base + taps[static_cast<size_t>(run.last)].offset < in_) ++run.last;
+  const TapRange seen = taps_seen(phase_, in_, q);
+  AxisRun run{q, outputs_, seen.first, seen.last};
   if (run.first > 0) {  // the tap before the first enters at this q
     const int64_t offset = taps[static_cast<size_t>(run.first - 1)].offset;
     run.end = std::min(run.end, ceil_div(-offset, phase_.in_step));

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -16,7 +17,11 @@
 namespace oct {
 
 // a / b for b > 0, rounded down and up.
-constexpr int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
+// Strides are mostly powers of two, and a division takes as long as a dozen other instructions.
+constexpr int64_t floor_div(int64_t a, int64_t b) {
+  if ((b & (b - 1)) == 0) return a >> std::countr_zero(static_cast<uint64_t>(b));
+  return a / b - (a % b < 0);
+}
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 struct AxisTap {
@@ -30,7 +35,7 @@ struct AxisPhase {
 
   // How many outputs this phase has among `out`.
   int64_t outputs(int64_t out) const {
-    return out > out_start ? (out - out_start + out_step - 1) / out_step : 0;
+    return out > out_start ? ceil_div(out - out_start, out_step) : 0;
   }
 };
 
@@ -48,6 +53,14 @@ bool is_pointwise(const ConvAxis& axis);
 
 // Fills axis.phases from its other fields.
 void make_phases(ConvAxis* axis);
+
+// Taps [first, last) of a phase.
+struct TapRange {
+  int first, last;
+};
+
+// Those that output q sees inside an input of `in`.
+TapRange taps_seen(const AxisPhase& phase, int64_t in, int64_t q);
 
 // Outputs q in [begin, end) of a phase that see exactly taps [first, last) inside the input.
 struct AxisRun {

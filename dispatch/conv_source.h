@@ -3,7 +3,9 @@
 //   in place                                       the image: pixels at a constant stride
 //   packed (AForm::kPairs16)                       a buffer: the input rows that the output row
 //                                                  sees, as s16 pairs
-//   folded (channels do not fill K groups)         a buffer: all rows under the filter, column of
+//   folded by rows (channels do not fill K         a buffer: the rows under the filter, with the
+//   groups)                                        padding at their ends
+//   folded and interleaved                         a buffer: all rows under the filter, column of
 //                                                  pixels by column
 //   folded and packed                              a buffer: for every output all bytes under the
 //                                                  filter, as s16 pairs
@@ -25,8 +27,8 @@ struct ConvTensor {
 // One output coordinate of the depth or height axis.
 struct ConvPoint {
   const AxisPhase* phase;
-  int64_t q;    // within the phase
-  AxisRun run;  // the taps it sees
+  int64_t q;     // within the phase
+  TapRange run;  // the taps it sees
 };
 
 // The input of one output row.
@@ -65,6 +67,12 @@ class ConvSource {
   int32_t* spare_terms() { return row_init_; }
 
  private:
+  // f(number, row): of all rows under the filter; null if outside the image.
+  template <class F>
+  void for_filter_rows(F f) const;
+  IndexRange columns_under(IndexRange q) const;
+  void copy_rows();
+  void copy_row(const uint8_t* row, uint8_t* to) const;
   void fold();
   void interleave(const uint8_t** rows, int64_t pixels, uint8_t* to) const;
   void pack_rows(int64_t channel);
@@ -77,7 +85,11 @@ class ConvSource {
   const uint8_t* base_ = nullptr;
   int64_t pixel_step_ = 0;   // from an output to the next
   int64_t pixel_bytes_ = 0;  // from an input pixel to the next
-  int64_t row_bytes_ = 0;    // packed: from an input row to the next
+  int64_t row_bytes_ = 0;    // buffered: from an input row to the next
+  IndexRange x_{};           // buffered rows: pixels of each
+  // Of copied rows: which row is where; null for one outside the image.
+  const uint8_t* held_[Interleaver::kMaxRows];
+  uint8_t slot_[Interleaver::kMaxRows];  // of each row under the filter
   int32_t row_init_[kMaxSourcePixels];
   alignas(64) uint8_t buffer_[kSourceBytes];
 };

@@ -31,7 +31,8 @@ class ConvTask {
 
   // As many panels at a time as half of L2 holds: each is then read from there for every row.
   void run() {
-    const int64_t panel_bytes = plan_.panels[0].tap_bytes * plan_.tap_count;
+    const auto panel_bytes =
+        plan_.panels.size() > 1 ? static_cast<int64_t>(plan_.panels[1].b_offset) : 1;
     const int64_t chunk =
         std::max<int64_t>(1, static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / panel_bytes);
     for (int64_t first = panels_.begin; first < panels_.end; first += chunk) {
@@ -41,13 +42,32 @@ class ConvTask {
   }
 
  private:
+  // An output row, and a segment of it.
+  struct Place {
+    int64_t batch, depth, row, segment;
+  };
+
+  // Divisions are for the first unit only: a row of a small image takes as long as some dozens.
+  void run_units(IndexRange units) {
+    const auto& out = job_.out;
+    const int64_t row = units.begin / job_.segments;
+    Place at{row / out[1] / out[0], row / out[1] % out[0], row % out[1],
+             units.begin % job_.segments};
+    for (int64_t u = units.begin; u < units.end; ++u) {
+      const IndexRange all{0, out[2]};
+      run_row(at, job_.segments == 1 ? all : part(out[2], job_.segments, at.segment));
+      if (++at.segment < job_.segments) continue;
+      at.segment = 0;
+      if (++at.row < out[1]) continue;
+      at.row = 0;
+      if (++at.depth < out[0]) continue;
+      at.depth = 0;
+      ++at.batch;
+    }
+  }
+
   // Which tiles of a row are computed. Kernels with tiles of one height have no others.
   enum class Part { kAll, kTall, kRest };
-
-  void run_units(IndexRange units) {
-    for (int64_t u = units.begin; u < units.end; ++u)
-      run_row(u / job_.segments, part(job_.out[2], job_.segments, u % job_.segments));
-  }
 
   // AMX: another kernel or height of tiles means another configuration, so each takes as many rows
   // as L2 holds the input of before the next has its turn.
@@ -79,15 +99,14 @@ class ConvTask {
   ConvPoint point_at(size_t axis, int64_t o) const {
     const ConvAxis& a = plan_.shape.axes[axis];
     const auto phases = static_cast<int64_t>(a.phases.size());
-    const AxisPhase& phase = a.phases[static_cast<size_t>(o % phases)];
-    const int64_t q = o / phases;
-    return {&phase, q, AxisRuns(phase, job_.in[axis], phase.outputs(job_.out[axis])).at(q)};
+    const int64_t q = floor_div(o, phases);
+    const AxisPhase& phase = a.phases[static_cast<size_t>(o - q * phases)];
+    return {&phase, q, taps_seen(phase, job_.in[axis], q)};
   }
 
   // All outputs [columns.begin, columns.end) of one output row.
-  void run_row(int64_t row, IndexRange columns) {
-    const int64_t oh = row % job_.out[1], od = row / job_.out[1] % job_.out[0];
-    const int64_t b = row / (job_.out[1] * job_.out[0]);
+  void run_row(const Place& at, IndexRange columns) {
+    const int64_t oh = at.row, od = at.depth, b = at.batch;
     const ConvPoint d = input_.d = point_at(0, od), h = input_.h = point_at(1, oh);
     input_.row = job_.a.data + b * job_.a.batch + d.q * d.phase->in_step * job_.a.stride[0] +
                  h.q * h.phase->in_step * job_.a.stride[1];
@@ -97,7 +116,7 @@ class ConvTask {
         x_row_[i] = x.data + b * x.batch + od * x.stride[0] + oh * x.stride[1];
     for (const AxisPhase& w : plan_.shape.axes[2].phases) {
       const int64_t step = w.out_step, outputs = w.outputs(job_.out[2]);
-      const int64_t q = std::max<int64_t>(0, (columns.begin - w.out_start + step - 1) / step);
+      const int64_t q = std::max<int64_t>(0, ceil_div(columns.begin - w.out_start, step));
       const int64_t end = std::min(outputs, w.outputs(columns.end));
       input_.w = &w;
       if (q >= end) continue;
@@ -136,7 +155,12 @@ class ConvTask {
 
   // Tiles that see all taps go together; others have lists of their own.
   void run_tiles(IndexRange q, const KernelRow& row) {
-    const RowSplit split = split_rows(q.end - q.begin, row);
+    if (split_row_ != &row || split_rows_ != q.end - q.begin) {
+      split_row_ = &row;
+      split_rows_ = q.end - q.begin;
+      split_ = split_rows(split_rows_, row);
+    }
+    const RowSplit split = split_;
     const IndexRange inside = sees_all();
     int64_t at = q.begin;
     const auto tiles = [&](int64_t count, int height) {
@@ -191,7 +215,7 @@ class ConvTask {
     taps_.clipped = false;
     taps_.tap_bytes = 0;
     if (plan_.folded) {
-      add_tap(0, 0, 0, 0, 0);
+      list_folded();
       return true;
     }
     const auto& widths = input_.w->taps;
@@ -218,6 +242,15 @@ class ConvTask {
         }
       }
     return true;
+  }
+
+  // The whole of K: one run, or the filter's rows.
+  void list_folded() {
+    if (!plan_.row_taps) return add_tap(0, 0, 0, 0, 0);
+    const auto depths = static_cast<int>(plan_.shape.axes[0].kernel);
+    const auto heights = static_cast<int>(plan_.shape.axes[1].kernel);
+    for (int i = 0; i < depths; ++i)
+      for (int j = 0; j < heights; ++j) add_tap(i, j, 0, taps_.count, 0);
   }
 
   void add_tap(int i, int j, int k, int64_t index, int64_t clip) {
@@ -272,7 +305,7 @@ class ConvTask {
                      g_.a_stride_bytes,
                      g_.taps,
                      g_.taps_end,
-                     plan_.real_tap_k(),
+                     plan_.row_taps ? plan_.real_tap_k() / taps_.count : plan_.real_tap_k(),
                      plan_.a_shift,
                      is_signed};
     sum_a_rows(rows, count, source_.spare_terms());
@@ -297,7 +330,8 @@ class ConvTask {
   void set_start(const ConvPanel& panel, int height) {
     g_.init_stride_bytes = 0;
     g_.init = plan_.init.data() + panel.column;
-    if (plan_.tap_term.empty() || (taps_.count == plan_.tap_count && !taps_.clipped)) return;
+    if (plan_.tap_term.empty() || plan_.folded) return;
+    if (taps_.count == plan_.tap_count && !taps_.clipped) return;
     // Rows that take up whole vectors.
     const auto width =
         static_cast<size_t>((panel.n + panel.row->lanes - 1) / panel.row->lanes * panel.row->lanes);
@@ -336,6 +370,10 @@ class ConvTask {
   std::array<const uint8_t*, kMaxPostOps> x_row_{};
   ConvInput input_{};
   ConvSource source_;
+  // Of the last row: most are alike.
+  RowSplit split_{};
+  const KernelRow* split_row_ = nullptr;
+  int64_t split_rows_ = 0;
   GemmArgs g_{};
   GemmCalls calls_;
   TapList taps_;

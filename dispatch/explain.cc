@@ -154,6 +154,7 @@ std::string explain_conv(const oct_qconv& plan, const std::array<int64_t, 3>& in
   const int64_t rows = out[0] * out[1];
   const char* lowering = plan.depthwise  ? "depthwise"
                          : plan.diagonal ? "block_diagonal"
+                         : plan.row_taps ? "folded_rows"
                          : plan.folded   ? "folded"
                                          : "taps";
   Json j;

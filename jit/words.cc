@@ -167,6 +167,12 @@ void WordsAvx2::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm& t) {
   as.vmulps(to, to, n);
 }
 
+void WordsAvx2::select_bytes(const Xmm& v, const Xmm& from, uint32_t mask, const Xmm*) {
+  as.vpand(from, from, as.constant({mask}));
+  as.vpand(v, v, as.constant({~mask}));
+  as.vpor(v, v, from);
+}
+
 // Pieces of 16, 8, 4, 2 and 1 bytes: AVX2 has no byte masks, and its dword-masked store is
 // microcoded on AMD.
 void WordsAvx2::store_part(const Address& to, const Xmm& v, int count) {
@@ -272,6 +278,14 @@ void WordsAvx512::lookup(const Xmm& v, const std::vector<uint32_t>& table, const
 
 void WordsAvx512::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm&) {
   as.vscalefps(to, v, n);
+}
+
+void WordsAvx512::select_bytes(const Xmm& v, const Xmm& from, uint32_t mask, const Xmm* held) {
+  constexpr uint8_t third_selects = 0xd8;
+  if (held)
+    as.vpternlogd(v, from, *held, third_selects);
+  else
+    as.vpternlogd(v, from, as.constant({mask}), third_selects);
 }
 
 namespace {

@@ -97,6 +97,10 @@ class Words {
   // to = v * 2^n, rounded once. n holds whole reals of at most 253; it is lost as t is.
   virtual void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
                      const Xbyak::Xmm& t) = 0;
+  // In every dword: the bytes of v that `mask` covers become those of `from`, which may be lost.
+  // `held` is null or holds the mask already.
+  virtual void select_bytes(const Xbyak::Xmm& v, const Xbyak::Xmm& from, uint32_t mask,
+                            const Xbyak::Xmm* held) = 0;
   // Every 128-bit lane of v = the bytes at `from`, a power of two up to 16, repeated to fill it.
   virtual void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes);
   // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
@@ -151,6 +155,8 @@ class WordsAvx2 : public Words {
               const Xbyak::Xmm& t) override;
   void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
              const Xbyak::Xmm& t) override;
+  void select_bytes(const Xbyak::Xmm& v, const Xbyak::Xmm& from, uint32_t mask,
+                    const Xbyak::Xmm* held) override;
   void announce_partial(int) override {}
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
   bool keeps_stored(int count) const override { return std::has_single_bit(unsigned(count)); }
@@ -198,6 +204,8 @@ class WordsAvx512 : public Words {
               const Xbyak::Xmm& t) override;
   void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
              const Xbyak::Xmm& t) override;
+  void select_bytes(const Xbyak::Xmm& v, const Xbyak::Xmm& from, uint32_t mask,
+                    const Xbyak::Xmm* held) override;
   void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes) override;
   void announce_partial(int count) override;
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;

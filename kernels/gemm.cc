@@ -11,8 +11,9 @@ namespace {
 // Everything that shapes the code: the row and the spec, each field once.
 std::string cache_key(const KernelRow& row, const GemmSpec& s) {
   std::string key = row.name;
-  for (int field : {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_once}, int{s.a_shift},
-                    s.row_terms, int{s.taps}, s.k_fixed, s.k_last, s.clip, s.group_in, s.group_out})
+  for (int field :
+       {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_once}, int{s.a_shift}, s.row_terms,
+        int{s.taps}, s.k_fixed, s.k_last, s.run_tail, s.run_count, s.clip, s.group_in, s.group_out})
     key += ' ' + std::to_string(field);
   return key + s.epilogue.key();
 }

@@ -76,18 +76,30 @@ class GemmEmitter {
   // Of spec.k_last.
   int last_whole_steps() const { return spec.k_last - (spec.k_last && spec.k_tail); }
 
+  int first_last_step() const { return spec.k_fixed ? spec.k_fixed - last_whole_steps() : 0; }
+
   // Some rows of the tile.
   struct Rows {
     int begin, end;
   };
 
-  // What the dots of one K group use.
-  struct GroupRegisters {
-    std::vector<RegisterPool::Role> scope;
+  // What the dots of a row use.
+  struct RowWords {
+    std::vector<RegisterPool::Role> roles;
     std::vector<Xmm> a, t;
-    std::vector<Xmm> b;     // words of B that are held, vector by vector,
-    std::vector<int> held;  // so many of each; the others are read from memory
   };
+  // The words of B of one K group that are in registers, vector by vector, so many of each; the
+  // others are memory operands.
+  struct HeldB {
+    std::vector<RegisterPool::Role> roles;
+    std::vector<Xmm> words;
+    std::vector<int> held;
+  };
+  HeldB no_b() const {
+    HeldB none;
+    none.held.assign(static_cast<size_t>(nv), 0);
+    return none;
+  }
 
   // ---- steps: gemm_vector.cc ----
   void load_args();
@@ -101,18 +113,22 @@ class GemmEmitter {
   void plain_k_loop(Rows rows);
   void advance(int groups);
   void load_steps();
+  void enter_tap();
+  void run_loop();
+  void shared_groups();
   void group(Rows rows, const GroupForm& form, int u, int set, std::optional<int> tail);
-  GroupRegisters group_registers(const GroupForm& form, bool hold);
-  void load_b(const GroupForm& form, const GroupRegisters& r, int u);
-  void dots(const GroupForm& form, const GroupRegisters& r, const Xbyak::RegExp& row, int i, int u,
-            int set, std::optional<int> tail);
+  RowWords row_words(const GroupForm& form);
+  HeldB hold_b(const GroupForm& form, int u);
+  void dots(const GroupForm& form, const RowWords& r, const HeldB& b, int i, int u, int set);
   Address b_at(const DotShape& of, int u, int j, int word) const;
   void load_a(const GroupForm& form, const std::vector<Xmm>& a, const Xbyak::RegExp& row, int u,
               std::optional<int> tail);
+  void ready_a(const GroupForm& form, const std::vector<Xmm>& a);
   void load_tail_bytes(const Xbyak::RegExp& from, int count);
   void merge_sets();
   void finish_rows();
-  void last_steps(Rows rows);
+  std::vector<HeldB> hold_last_steps();
+  void last_steps(Rows rows, const std::vector<HeldB>& b);
   void epilogue(Rows rows);
   void load_row_pointer(size_t argument);
   void add_row_terms(int i, const Xmm* sums);

@@ -38,6 +38,7 @@ namespace {
 constexpr int kDotsPerCycle = 2;  // at most: what splitting K must hide the latency of
 // A's words, the constant, a temporary, and the order of A's bytes or one word more.
 constexpr int kMixedRegisters = 4;
+constexpr int kEpilogueRegisters = 2;
 
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)
@@ -101,7 +102,12 @@ void GemmEmitter::emit() {
   as.L(next_tile);
   init_sums();
   operands.prefetch(m);
-  spec.taps ? tap_loop() : whole_k();
+  if (spec.run_count)
+    run_loop();
+  else if (spec.taps)
+    tap_loop();
+  else
+    whole_k();
   merge_sets();
   finish_rows();
   as.dec(as.qword[rsp_tiles()]);
@@ -174,16 +180,82 @@ void GemmEmitter::tap_loop() {
   as.cmp(rTap, arg(offsetof(GemmArgs, taps_end)));
   as.je(done, as.T_NEAR);
   as.L(next);
-  as.mov(rA[0], rTile);
-  as.mov(rB, arg(offsetof(GemmArgs, b)));
-  as.add(rA[0], as.ptr[rTap + offsetof(Tap, a_offset)]);
-  as.add(rB, as.ptr[rTap + offsetof(Tap, b_offset)]);
-  set_bases();
+  enter_tap();
   clipped_k_loops();
   as.add(rTap, sizeof(Tap));
   as.cmp(rTap, arg(offsetof(GemmArgs, taps_end)));
   as.jb(next, as.T_NEAR);
   as.L(done);
+}
+
+void GemmEmitter::enter_tap() {
+  as.mov(rA[0], rTile);
+  as.mov(rB, arg(offsetof(GemmArgs, b)));
+  as.add(rA[0], as.ptr[rTap + offsetof(Tap, a_offset)]);
+  as.add(rB, as.ptr[rTap + offsetof(Tap, b_offset)]);
+  set_bases();
+}
+
+// Whole steps of every tap, and what they share; the last steps of the last tap remain.
+void GemmEmitter::run_loop() {
+  const GroupForm form = plain_form();
+  const auto steps = [&](int count) {
+    for (int u = 0; u < count; ++u) group({0, m}, form, u, u % budget.split, std::nullopt);
+  };
+  as.mov(rTap, arg(offsetof(GemmArgs, taps)));
+  if (spec.run_count > 1) {
+    Xbyak::Label next;
+    as.L(next);
+    enter_tap();
+    steps(spec.k_fixed);
+    as.add(rTap, sizeof(Tap));
+    as.mov(rK, arg(offsetof(GemmArgs, taps_end)));
+    as.sub(rK, sizeof(Tap));
+    as.cmp(rTap, rK);
+    as.jb(next, as.T_NEAR);
+  }
+  if (spec.run_tail) shared_groups();
+  enter_tap();
+  steps(spec.k_fixed - spec.k_last);
+}
+
+// The groups that several taps' tails share. Of each tap comes the dword in which its tail lies
+// where the group has it; a base each, for the row that rK is at.
+void GemmEmitter::shared_groups() {
+  const GroupForm form = plain_form();
+  RowWords r = row_words(form);
+  if (r.t.empty()) r.t.push_back(w.reg(r.roles.emplace_back(pool.take()).index()));
+  const HeldB none = no_b();
+  const Xmm& from = r.t[0];
+  const int tail = spec.run_tail, sharers = kKr / tail;
+  const auto mask = [&](int p) { return ((1u << 8 * tail) - 1) << 8 * p * tail; };
+  std::vector<Xmm> masks;
+  for (int p = 1; p < std::min(sharers, spec.run_count) && pool.available() > 0; ++p) {
+    masks.push_back(w.reg(r.roles.emplace_back(pool.take()).index()));
+    load(masks.back(), as.constant({mask(p)}));
+  }
+  as.mov(rB, arg(offsetof(GemmArgs, b)));
+  int u = spec.run_count * spec.k_fixed;
+  for (int first = 0; first < spec.run_count; first += sharers, ++u) {
+    const int count = std::min(sharers, spec.run_count - first);
+    for (int p = 0; p < count; ++p) {
+      as.mov(rA[p], rTile);
+      const int from_last = first + p + 1 - spec.run_count;  // where rTap is
+      as.add(rA[p], as.ptr[rTap + (from_last * static_cast<int>(sizeof(Tap)) +
+                                   static_cast<int>(offsetof(Tap, a_offset)))]);
+    }
+    as.xor_(rK.cvt32(), rK.cvt32());
+    for (int i = 0; i < m; ++i) {
+      for (int p = 0; p < count; ++p) {
+        as.vpbroadcastd(p ? from : r.a[0], as.ptr[rA[p] + rK + (spec.k_fixed * kKr - p * tail)]);
+        const auto held = static_cast<size_t>(p - 1);
+        if (p) w.select_bytes(r.a[0], from, mask(p), held < masks.size() ? &masks[held] : nullptr);
+      }
+      ready_a(form, r.a);
+      dots(form, r, none, i, u, 0);
+      if (i < m - 1) as.add(rK, rAStride);
+    }
+  }
 }
 
 // One K loop for each value of Tap::clip. Which one runs follows a fixed pattern within a
@@ -248,46 +320,48 @@ void GemmEmitter::advance(int groups) {
 // One K group, u groups ahead of the pointers; `tail`: only that many bytes of A exist.
 void GemmEmitter::group(Rows rows, const GroupForm& form, int u, int set, std::optional<int> tail) {
   if (spec.group_in) return diagonal_group(rows, u, set);
-  const GroupRegisters r = group_registers(form, true);
-  load_b(form, r, u);
-  for (int i = rows.begin; i < rows.end; ++i) dots(form, r, a_row(i), i, u, set, tail);
+  const RowWords r = row_words(form);
+  const HeldB b = hold_b(form, u);
+  for (int i = rows.begin; i < rows.end; ++i) {
+    load_a(form, r.a, a_row(i), u, tail);
+    dots(form, r, b, i, u, set);
+  }
 }
 
-// Words of B that find room are loaded once for all rows, if `hold`.
-GemmEmitter::GroupRegisters GemmEmitter::group_registers(const GroupForm& form, bool hold) {
-  const DotShape& of = form.w.shape;
-  GroupRegisters r;
-  const auto take = [&] { return w.reg(r.scope.emplace_back(pool.take()).index()); };
-  for (int i = 0; i < of.a_words; ++i) r.a.push_back(take());
-  for (int i = 0; i < of.temporaries; ++i) r.t.push_back(take());
-  for (int j = 0; j < nv; ++j) {
-    const int held = !hold ? 0 : j < budget.b_columns ? of.b_words : form.b_held;
-    for (int h = 0; h < held; ++h) r.b.emplace_back(take());
-    r.held.push_back(held);
-  }
+GemmEmitter::RowWords GemmEmitter::row_words(const GroupForm& form) {
+  RowWords r;
+  const auto take = [&] { return w.reg(r.roles.emplace_back(pool.take()).index()); };
+  for (int i = 0; i < form.w.shape.a_words; ++i) r.a.push_back(take());
+  for (int i = 0; i < form.w.shape.temporaries; ++i) r.t.push_back(take());
   return r;
 }
 
-// Of each vector the last words, of which the last ones may have to be made from the others.
-void GemmEmitter::load_b(const GroupForm& form, const GroupRegisters& r, int u) {
+// Loads those words of a group that find room, of each vector the last ones, of which the very last
+// may have to be made from the others.
+GemmEmitter::HeldB GemmEmitter::hold_b(const GroupForm& form, int u) {
   const DotShape& of = form.w.shape;
   const int made = of.b_words - of.b_loads;
-  const Xmm* regs = r.b.data();
-  for (int j = 0; j < nv; regs += r.held[static_cast<size_t>(j++)]) {
-    const int held = r.held[static_cast<size_t>(j)];
-    for (int h = 0; h < held - made; ++h) load(regs[h], b_at(of, u, j, of.b_words - held + h));
-    if (made) form.w.prepare_b(regs);
+  HeldB b;
+  for (int j = 0; j < nv; ++j) {
+    const int held = j < budget.b_columns ? of.b_words : form.b_held;
+    const size_t first = b.words.size();
+    for (int h = 0; h < held; ++h)
+      b.words.push_back(w.reg(b.roles.emplace_back(pool.take()).index()));
+    for (int h = 0; h < held - made; ++h)
+      load(b.words[first + static_cast<size_t>(h)], b_at(of, u, j, of.b_words - held + h));
+    if (made) form.w.prepare_b(&b.words[first]);
+    b.held.push_back(held);
   }
+  return b;
 }
 
-// A row's dots in that group.
-void GemmEmitter::dots(const GroupForm& form, const GroupRegisters& r, const Xbyak::RegExp& row,
-                       int i, int u, int set, std::optional<int> tail) {
+// A row's dots in that group, for which r.a is ready.
+void GemmEmitter::dots(const GroupForm& form, const RowWords& r, const HeldB& held_b, int i, int u,
+                       int set) {
   const DotShape& of = form.w.shape;
-  load_a(form, r.a, row, u, tail);
-  const Xmm* regs = r.b.data();
+  const Xmm* regs = held_b.words.data();
   for (int j = 0; j < nv; ++j) {
-    const int held = r.held[static_cast<size_t>(j)], from_memory = of.b_words - held;
+    const int held = held_b.held[static_cast<size_t>(j)], from_memory = of.b_words - held;
     const Address memory[2] = {b_at(of, u, j, 0), b_at(of, u, j, 1)};
     const Operand* b[2];
     for (int word = 0; word < of.b_words; ++word)
@@ -311,6 +385,11 @@ void GemmEmitter::load_a(const GroupForm& form, const std::vector<Xmm>& a, const
     for (int word = 0; word < form.w.shape.a_loads; ++word)
       as.vpbroadcastd(a[static_cast<size_t>(word)], as.ptr[row + u * form.a_step + 4 * word]);
   }
+  ready_a(form, a);
+}
+
+// Makes of a row's dwords what the dots take.
+void GemmEmitter::ready_a(const GroupForm& form, const std::vector<Xmm>& a) {
   if (spec.a_shift && mixed)  // no register to spare; it only ever makes u8 of s8
     as.vpaddb(a[0], a[0], as.constant({0x80808080}));
   else if (spec.a_shift)
@@ -350,9 +429,10 @@ void GemmEmitter::finish_rows() {
   }
   const int together = epilogue_rows_together(w, spec.epilogue, spec.n);
   const auto rows_from = [&](int i) { return Rows{i, std::min(i + together, m)}; };
-  last_steps(rows_from(0));
+  const std::vector<HeldB> b = hold_last_steps();
+  last_steps(rows_from(0), b);
   for (int i = 0; i < m; i += together) {
-    if (i + together < m) last_steps(rows_from(i + together));
+    if (i + together < m) last_steps(rows_from(i + together), b);
     epilogue(rows_from(i));
   }
   if (spec.counts_rows()) as.add(as.qword[rsp_tiles() + 8], 4 * m);
@@ -361,16 +441,31 @@ void GemmEmitter::finish_rows() {
   as.add(rTile, rTmp);
 }
 
+// B of every last step: in registers all the while if there is room beside what else is needed.
+std::vector<GemmEmitter::HeldB> GemmEmitter::hold_last_steps() {
+  const GroupForm form = plain_form();
+  const DotShape& of = form.w.shape;
+  const int beside = std::max(of.a_words + of.temporaries, kEpilogueRegisters);
+  const bool hold = !spec.epilogue.has_post() && form.b_held == of.b_words &&
+                    spec.k_last * nv * of.b_words + beside <= pool.available();
+  std::vector<HeldB> all;
+  for (int s = 0; s < spec.k_last; ++s)
+    all.push_back(hold ? hold_b(form, first_last_step() + s) : no_b());
+  return all;
+}
+
 // spec.k_last steps; rA[0] is at the first of these rows, and left at the next.
-void GemmEmitter::last_steps(Rows rows) {
+void GemmEmitter::last_steps(Rows rows, const std::vector<HeldB>& b) {
   if (!spec.k_last) return;
   const GroupForm form = plain_form();
-  const GroupRegisters r = group_registers(form, false);
+  const RowWords r = row_words(form);
   for (int i = rows.begin; i < rows.end; ++i) {
-    const int first = spec.k_fixed ? spec.k_fixed - last_whole_steps() : 0;
-    for (int u = 0; u < last_whole_steps(); ++u)
-      dots(form, r, rA[0], i, first + u, 0, std::nullopt);
-    if (spec.k_tail) dots(form, r, rA[0], i, first + last_whole_steps(), 0, spec.k_tail);
+    for (int s = 0; s < spec.k_last; ++s) {
+      const bool whole = s < last_whole_steps();
+      const int u = first_last_step() + s;
+      load_a(form, r.a, rA[0], u, whole ? std::nullopt : std::optional(spec.k_tail));
+      dots(form, r, b[static_cast<size_t>(s)], i, u, 0);
+    }
     as.add(rA[0], rAStride);
   }
 }
@@ -431,7 +526,7 @@ int gemm_last_steps(const KernelRow& row, const GemmSpec& spec) {
   const DotShape dot = dot_shape(dot_of(row));
   const bool made_in_registers = dot.b_loads < dot.b_words;
   if (!has_room || made_in_registers) return 0;
-  return spec.epilogue.has_post() ? 4 : 2;
+  return spec.epilogue.has_post() ? 2 * kGemmLastSteps : kGemmLastSteps;
 }
 
 void emit_gemm_vector(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m) {

@@ -64,6 +64,10 @@ struct GemmSpec {
   bool a_once = false;    // a panel sees every byte of A once: it need not stay in L1
   // Vector kernels only.
   int k_fixed = 0;  // the whole steps of a run, if few enough to be unrolled; 0: GemmArgs::k_groups
+  // Taps are runs that leave run_tail bytes, 1 or 2, beyond their k_fixed groups: those of
+  // kKr / run_tail runs share a group. The list has run_count taps, whose parts of the panel lie
+  // side by side; the shared groups follow. Bytes up to the next multiple of kKr may be read.
+  int run_tail = 0, run_count = 0;
   // So many of the last steps, the tail being one, go row by row, amid the epilogue of the rows
   // before. Not with taps, mixed and block-diagonal B.
   int k_last = 0;
