@@ -115,6 +115,9 @@ class ConvBuilder {
     plan_.shifted_zero_point = layer_.a_zero_point + shift;
     plan_.w_shift = layer_.w_shift(main);
     plan_.params = spread(layer_.scalars);
+    plan_.in_lanes = plan_.diagonal && shape_.group_in() == shape_.group_out() &&
+                     shape_.out_channels % kLaneChannels == 0 &&
+                     keeps_lanes(main, layer_.epilogue, shape_.group_in());
     list_panels();
     pack();
   }
@@ -171,6 +174,8 @@ class ConvBuilder {
       spec.k_tail = 0;
       spec.group_in = static_cast<int>(shape_.group_in());
       spec.group_out = static_cast<int>(shape_.group_out());
+      spec.in_lanes = plan_.in_lanes;
+      if (plan_.in_lanes) spec.k_fixed = 1;  // all of a tap is one
     }
     spec.a_shift = plan_.a_shift != 0 && !plan_.packed_a;
     spec.row_terms = plan_.layout().row_sums;
@@ -192,10 +197,12 @@ class ConvBuilder {
   }
 
   void pack_panel(const ConvPanel& panel) {
+    const auto channel = [&](int i) {
+      return static_cast<size_t>(panel.channel + plan_.channel_of(i));
+    };
     const auto copy = [&](const auto& from, auto& to) {
-      if (!from.empty())
-        std::copy_n(from.begin() + panel.channel, panel.n,
-                    to.begin() + static_cast<ptrdiff_t>(panel.column));
+      for (int i = 0; !from.empty() && i < panel.n; ++i)
+        to[panel.column + static_cast<size_t>(i)] = from[channel(i)];
     };
     copy(layer_.bias_s32, plan_.bias);
     copy(layer_.bias_s32, plan_.init);
@@ -204,7 +211,7 @@ class ConvBuilder {
     if (plan_.layout().row_sums)
       for (int i = 0; i < panel.n; ++i)
         plan_.row_sum_factor[panel.column + static_cast<size_t>(i)] =
-            -layer_.w_zero_point(static_cast<size_t>(panel.channel + i), plan_.w_shift);
+            -layer_.w_zero_point(channel(i), plan_.w_shift);
     uint8_t* to = plan_.packed_b.data() + panel.b_offset;
     const int64_t first = panel.channel * filters_.stride_bytes;
     for (int64_t t = 0; t < plan_.tap_count; ++t, to += panel.tap_bytes) {
@@ -217,6 +224,7 @@ class ConvBuilder {
       tap.ahead = weight_run(filters_, panel.channel + panel.n, panel.n, t, plan_.tap_count);
       pack_b_panel(*panel.row, tap, 0, panel.n, to, plan_.tap_term.empty() ? nullptr : sums);
       if (!plan_.tap_term.empty()) correct(panel, t, sums);
+      if (plan_.in_lanes) pack_lanes(static_cast<int>(shape_.group_in()), to);
     }
   }
 
@@ -225,14 +233,15 @@ class ConvBuilder {
     int32_t* term = plan_.tap_term.data() + static_cast<size_t>(tap) * plan_.columns + panel.column;
     int32_t* init = plan_.init.data() + panel.column;
     for (int i = 0; i < panel.n; ++i) {
-      uint32_t sum = static_cast<uint32_t>(sums[i].sum);  // of weights less their zero point
+      const ColumnSums& of = sums[plan_.channel_of(i)];
+      uint32_t sum = static_cast<uint32_t>(of.sum);  // of weights less their zero point
       if (plan_.layout().row_sums) {
-        const auto channel = static_cast<size_t>(panel.channel + i);
+        const auto channel = static_cast<size_t>(panel.channel + plan_.channel_of(i));
         sum -= static_cast<uint32_t>(plan_.real_tap_k()) *
                static_cast<uint32_t>(layer_.w_zero_point(channel, plan_.w_shift));
       }
       uint32_t v = static_cast<uint32_t>(plan_.shifted_zero_point) * sum;
-      if (plan_.packed_a) v += static_cast<uint32_t>(sums[i].product);
+      if (plan_.packed_a) v += static_cast<uint32_t>(of.product);
       term[i] = static_cast<int32_t>(v);
       init[i] = static_cast<int32_t>(static_cast<uint32_t>(init[i]) - v);
     }

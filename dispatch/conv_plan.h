@@ -28,6 +28,7 @@
 #include "dispatch/select.h"
 #include "kernels/depthwise.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm_lanes.h"
 #include "kernels/interleave.h"
 
 namespace oct {
@@ -70,7 +71,8 @@ struct oct_qconv {
   bool folded = false;                        // K is all that lies under the filter: one tap
   bool row_taps = false;  // and kernels take it row by row, where it lies (RowRuns)
   std::optional<oct::Interleaver> interleaver;  // if folded without row_taps
-  bool diagonal = false;                        // panels span groups
+  bool diagonal = false;                        // panels span groups,
+  bool in_lanes = false;                        // and keep sums where A lies (gemm_lanes.h)
   bool packed_a = false;                        // kernels read s16 pairs
   int clip = 0;              // most outputs that a tap may leave out at either end of a tile
   bool adds = false;         // the first post-operation is add_type's
@@ -93,6 +95,13 @@ struct oct_qconv {
 
   // Products of one tap in a sum: tap_k, less what fills up a folded one.
   int64_t real_tap_k() const { return shape.taps() * shape.group_in() / tap_count; }
+  int most_rows(const oct::KernelRow& of) const {
+    return in_lanes ? oct::lane_rows(static_cast<int>(shape.group_in())) : of.mr;
+  }
+  // Which output channel of the panel a number of per-column arrays belongs to.
+  int channel_of(int column) const {
+    return in_lanes ? oct::lane_channel(static_cast<int>(shape.group_in()), column) : column;
+  }
   const oct::Layout& layout() const { return selection.best().layout; }
   // Whether every output sees one tap, where its own pixel begins: then there is no list.
   bool sees_one_tap() const {

@@ -128,7 +128,8 @@ class ConvTask {
   // Of outputs q, those in tiles of the part at hand.
   IndexRange in_part(IndexRange q) const {
     if (part_ == Part::kAll) return q;
-    const RowSplit split = split_rows(q.end - q.begin, *panel(chunk_.begin).row);
+    const RowSplit split = split_rows(q.end - q.begin, *panel(chunk_.begin).row,
+                                      plan_.most_rows(*panel(chunk_.begin).row));
     const int64_t border = q.begin + split.tall * split.height;
     return part_ == Part::kTall ? IndexRange{q.begin, border} : IndexRange{border, q.end};
   }
@@ -158,7 +159,7 @@ class ConvTask {
     if (split_row_ != &row || split_rows_ != q.end - q.begin) {
       split_row_ = &row;
       split_rows_ = q.end - q.begin;
-      split_ = split_rows(split_rows_, row);
+      split_ = split_rows(split_rows_, row, plan_.most_rows(row));
     }
     const RowSplit split = split_;
     const IndexRange inside = sees_all();
@@ -200,7 +201,7 @@ class ConvTask {
         end = std::min(end, AxisRuns(w, job_.in[2], w.outputs(job_.out[2])).at(q.begin).end);
       }
       list_taps({q.begin, end});
-      const RowSplit split = split_rows(end - q.begin, row);
+      const RowSplit split = split_rows(end - q.begin, row, plan_.most_rows(row));
       call_panels(q.begin, split.tall, split.height);
       if (split.rest)
         call_panels(q.begin + split.tall * split.height, split.rest, split.rest_height);

@@ -124,13 +124,15 @@ CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
   return p;
 }
 
-RowSplit split_rows(int64_t rows, const KernelRow& row) {
-  const int64_t tiles = (rows + row.mr - 1) / row.mr;
+RowSplit split_rows(int64_t rows, const KernelRow& row) { return split_rows(rows, row, row.mr); }
+
+RowSplit split_rows(int64_t rows, const KernelRow& row, int most) {
+  const int64_t tiles = (rows + most - 1) / most;
   if (row.isa == Isa::kAmx) {
     // One height, if that takes no more tiles: it needs but one configuration.
     if (rows % tiles == 0 && tiles * tile_rows(rows / tiles) == tile_rows(rows))
       return {tiles, 0, static_cast<int>(rows / tiles), 0};
-    const int height = row.mr;
+    const int height = most;
     const int left = static_cast<int>(rows % height);
     return {rows / height, left != 0, height, left};
   }

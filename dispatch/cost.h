@@ -29,6 +29,7 @@ struct RowSplit {
   int height, rest_height;
 };
 RowSplit split_rows(int64_t rows, const KernelRow& row);
+RowSplit split_rows(int64_t rows, const KernelRow& row, int most);
 
 // What is computed: m rows, and that `times` times over; K is `runs` runs of k (a convolution's
 // taps). Cycles are those of one time.

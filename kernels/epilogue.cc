@@ -187,10 +187,7 @@ class RowEmitter {
   }
 
   void store_bytes() {
-    const auto index_role = r.pool.take();
-    const Xmm index = w.reg(index_role.index());
-    w.load_unzip_index(index);
-    w.unzip_lanes(acc[0], index);
+    unzip();
     for (int i = 0; i < rows; ++i) {
       if (i > 0) {
         w.rotate_lanes(acc[0], row_nv * w.lanes() / 4);
@@ -198,6 +195,14 @@ class RowEmitter {
       }
       w.store_part(as.ptr[r.to], acc[0], r.n);
     }
+  }
+
+  void unzip() {
+    if (r.byte_order) return as.vpshufb(acc[0], acc[0], as.constant(*r.byte_order));
+    const auto index_role = r.pool.take();
+    const Xmm index = w.reg(index_role.index());
+    w.load_unzip_index(index);
+    w.unzip_lanes(acc[0], index);
   }
 
   void narrow_bytes(const Xmm& v, bool u8) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/gemm_lanes.h"
 #include "kernels/gemm_vector.h"
 #include "kernels/pack.h"
 
@@ -13,14 +14,18 @@ std::string cache_key(const KernelRow& row, const GemmSpec& s) {
   std::string key = row.name;
   for (int field :
        {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_once}, int{s.a_shift}, s.row_terms,
-        int{s.taps}, s.k_fixed, s.k_last, s.run_tail, s.run_count, s.clip, s.group_in, s.group_out})
+        int{s.taps}, s.k_fixed, s.k_last, s.run_tail, s.run_count, s.clip, s.group_in, s.group_out, int{s.in_lanes}})
     key += ' ' + std::to_string(field);
   return key + s.epilogue.key();
 }
 
+int gemm_rows(const KernelRow& row, const GemmSpec& spec) {
+  return spec.in_lanes ? std::min(row.mr, lane_rows(spec.group_in)) : row.mr;
+}
+
 std::shared_ptr<const Code> generate(const KernelRow& row, const GemmSpec& spec) {
   Assembler as;
-  for (int m = row.entry_rows; m <= row.mr; m += row.entry_rows) row.emit(as, row, spec, m);
+  for (int m = row.entry_rows; m <= gemm_rows(row, spec); m += row.entry_rows) row.emit(as, row, spec, m);
   return as.finish(row.name);
 }
 
@@ -44,7 +49,7 @@ GemmCode gemm_code(CodeCache& cache, const KernelRow& row, const GemmSpec& spec)
   result.spec = spec;
   result.tiles = row.isa == Isa::kAmx;
   result.code = cache.get(cache_key(row, spec), [&] { return generate(row, spec); });
-  for (int m = 1; m <= row.mr; ++m)
+  for (int m = 1; m <= gemm_rows(row, spec); ++m)
     result.entry[m] =
         reinterpret_cast<GemmFn>(result.code->entry(static_cast<size_t>((m - 1) / row.entry_rows)));
   return result;

@@ -131,7 +131,7 @@ class GemmEmitter {
   void last_steps(Rows rows, const std::vector<HeldB>& b);
   void epilogue(Rows rows);
   void load_row_pointer(size_t argument);
-  void add_row_terms(int i, const Xmm* sums);
+  void add_row_terms(int i, const Xmm* sums, int count);
 
   // ---- gemm_mixed.cc ----
   void mixed_k_loop(Rows rows);
@@ -151,6 +151,11 @@ class GemmEmitter {
   void diagonal_group(Rows rows, int u, int set);
   void load_diagonal(const Xmm& a, int i, int j, int u, const std::optional<Xmm>& index);
   Address permutation(int j, int u);
+
+  // ---- gemm_lanes.cc ----
+  void lane_dots(Rows rows);
+  std::vector<Xmm> gather_lanes(int i);
+  std::vector<uint32_t> lane_bytes() const;
 
   // ---- general registers, one role each; those of the epilogue have served by then ----
   const Reg64 rArgs{Operand::RDI}, rTile{Operand::RSI}, rK{Operand::RCX}, rB{Operand::RDX},

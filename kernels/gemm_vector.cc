@@ -71,11 +71,12 @@ Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
 }  // namespace
 
 GemmEmitter::GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
-    : as(as), spec(spec), m(m), nv((spec.n + row.lanes - 1) / row.lanes),
+    : as(as), spec(spec), m(m),
+      nv(spec.in_lanes ? spec.group_in : (spec.n + row.lanes - 1) / row.lanes),
       packed_a(row.a_form == AForm::kPairs16), mixed(row.b_form == BForm::kMixed),
       words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
       vector_registers_(vector_registers(row.isa)), pool(vector_registers_),
-      budget(plan_registers(row, m, nv, spec.a_shift)),
+      budget(spec.in_lanes ? Budget{1, 0, 0, true} : plan_registers(row, m, nv, spec.a_shift)),
       operands(as, w, spec.epilogue.post, spec.n,
                {rArgs, offsetof(GemmArgs, post), spec.counts_rows() ? 16 : 8}, rOperand) {
   assert(budget.fits && m <= row.mr && spec.n <= row.nr);
@@ -92,7 +93,7 @@ GemmEmitter::GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& sp
   }
   if (dot.constant) take(constant_reg, 1);
   if (spec.a_shift) take(shift_reg, 1);
-  if (spec.group_in) list_selectors();
+  if (spec.group_in && !spec.in_lanes) list_selectors();
 }
 
 void GemmEmitter::emit() {
@@ -155,6 +156,10 @@ void GemmEmitter::init_sums() {
 
 void GemmEmitter::init_row(int i) {
   for (int j = 0; j < nv; ++j) {
+    if (spec.in_lanes) {
+      w.zero(acc(i, j));
+      continue;
+    }
     const Address from = as.ptr[rTmp + j * w.bytes()];
     if (packed_a) {
       as.vpbroadcastd(acc(i, j), as.ptr[rRowInit + 4 * i]);
@@ -319,6 +324,7 @@ void GemmEmitter::advance(int groups) {
 
 // One K group, u groups ahead of the pointers; `tail`: only that many bytes of A exist.
 void GemmEmitter::group(Rows rows, const GroupForm& form, int u, int set, std::optional<int> tail) {
+  if (spec.in_lanes) return lane_dots(rows);
   if (spec.group_in) return diagonal_group(rows, u, set);
   const RowWords r = row_words(form);
   const HeldB b = hold_b(form, u);
@@ -427,6 +433,7 @@ void GemmEmitter::finish_rows() {
     as.mov(rBias, arg(offsetof(GemmArgs, bias)));
     as.mov(rParams, arg(offsetof(GemmArgs, epilogue)));
   }
+  if (spec.in_lanes) as.mov(rK, arg(offsetof(GemmArgs, init)));
   const int together = epilogue_rows_together(w, spec.epilogue, spec.n);
   const auto rows_from = [&](int i) { return Rows{i, std::min(i + together, m)}; };
   const std::vector<HeldB> b = hold_last_steps();
@@ -471,18 +478,24 @@ void GemmEmitter::last_steps(Rows rows, const std::vector<HeldB>& b) {
 }
 
 void GemmEmitter::epilogue(Rows rows) {
-  const EpilogueRow row{w,     pool,    spec.epilogue, spec.n,    rC,    rMult,
-                        rBias, rParams, nullptr,       &operands, &rTmp, &rCStride};
+  EpilogueRow row{w,     pool,    spec.epilogue, spec.n,    rC,    rMult,
+                  rBias, rParams, nullptr,       &operands, &rTmp, &rCStride};
+  const std::vector<uint32_t> bytes = spec.in_lanes ? lane_bytes() : std::vector<uint32_t>();
+  if (spec.in_lanes) row.byte_order = &bytes;
   std::vector<Xmm> sums;
-  for (int i = rows.begin; i < rows.end; ++i)
-    for (int j = 0; j < nv; ++j) sums.push_back(acc(i, j));
-  for (int i = rows.begin; i < rows.end; ++i)
-    add_row_terms(i, &sums[static_cast<size_t>((i - rows.begin) * nv)]);
+  for (int i = rows.begin; i < rows.end; ++i) {
+    std::vector<Xmm> of_row;
+    if (spec.in_lanes) of_row = gather_lanes(i);
+    for (int j = 0; !spec.in_lanes && j < nv; ++j) of_row.push_back(acc(i, j));
+    add_row_terms(i, of_row.data(), static_cast<int>(of_row.size()));
+    sums.insert(sums.end(), of_row.begin(), of_row.end());
+  }
   if (spec.epilogue.row_scale) {
     load_row_pointer(offsetof(GemmArgs, row_scale));
     as.add(rTmp, 4 * rows.begin);
   }
-  emit_epilogue_rows(as, row, sums.data(), nv, rows.end - rows.begin);
+  const int count = rows.end - rows.begin;
+  emit_epilogue_rows(as, row, sums.data(), static_cast<int>(sums.size()) / count, count);
   as.add(rC, rCStride);
   operands.next_row();
   for (int i = rows.begin; i < rows.end; ++i) sum_roles[static_cast<size_t>(i)].clear();
@@ -494,10 +507,10 @@ void GemmEmitter::load_row_pointer(size_t argument) {
   as.add(rTmp, arg(argument));
 }
 
-void GemmEmitter::add_row_terms(int i, const Xmm* sums) {
+void GemmEmitter::add_row_terms(int i, const Xmm* sums, int count) {
   for (int t = 0; t < spec.row_terms; ++t) {
     load_row_pointer(offsetof(GemmArgs, row_factor) + 8 * static_cast<size_t>(t));
-    emit_row_term(as, {w, pool, rArgs, rTmp, t}, 4 * i, sums, nv);
+    emit_row_term(as, {w, pool, rArgs, rTmp, t}, 4 * i, sums, count);
   }
 }
 

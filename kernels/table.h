@@ -74,6 +74,7 @@ struct GemmSpec {
   // Block-diagonal B: a column sees only the group_in bytes of A that belong to its group of
   // group_out columns (powers of two; both 0: all of A). A run is one group's bytes.
   int group_in = 0, group_out = 0;
+  bool in_lanes = false;  // sums lie as A does: kernels/gemm_lanes.h
   EpilogueSpec epilogue;
 
   // Whether numbers of rows are read.

@@ -53,7 +53,7 @@ class Drawing {
 
   void small_groups() {
     const int64_t out = int64_t{1} << rng.between(0, 4), in = rng.one_in(2) ? out : (out + 1) / 2;
-    d.groups = 16 * rng.between(1, 6) / std::min<int64_t>(out, 8);
+    d.groups = 16 * rng.between(1, 6) / std::min<int64_t>(out, 8) * (rng.one_in(2) ? 4 : 1);
     d.out_channels = d.groups * out;
     d.in_channels = d.groups * in;
   }
