@@ -153,8 +153,8 @@ class ConvBuilder {
   const GemmCode* code_for(const KernelRow& row, int n) {
     GemmSpec spec;
     spec.n = n;
-    spec.taps = plan_.diagonal || !plan_.sees_one_tap();
     spec.epilogue = layer_.epilogue;
+    spec.taps = plan_.diagonal || !plan_.sees_one_tap();
     set_k(row, plan_.tap_k, plan_.tap_count, &spec);
     if (row.isa != Isa::kAmx) {
       const int64_t steps = k_steps(row, plan_.tap_k).whole;
@@ -167,7 +167,7 @@ class ConvBuilder {
       spec.k_tail = 0;
       spec.run_tail = runs.tail;
       spec.run_count = static_cast<int>(runs.count);
-      spec.k_last = std::min(kGemmLastSteps, runs.whole);
+      spec.k_last = std::min(gemm_last_steps(row, spec), runs.whole);
     }
     if (plan_.diagonal) {
       spec.k_fixed = static_cast<int>((plan_.tap_k + kKr - 1) / kKr);

@@ -49,6 +49,9 @@ Dot dot_of(const KernelRow& row) {
   return has_vnni(row.isa) ? Dot::kVnni : Dot::kSplit16;
 }
 
+// Words of B that no memory operand can stand for.
+bool made_in_registers(const DotShape& dot) { return dot.b_loads < dot.b_words; }
+
 Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
   const DotShape dot = dot_shape(dot_of(row));
   const int registers = vector_registers(row.isa);
@@ -56,9 +59,8 @@ Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
   const int fixed = dot.a_words + dot.temporaries + (dot.constant != 0) + a_shift;
   const auto used = [&](int split, int held) { return m * nv * split + held * nv + fixed; };
   Budget b;
-  const bool made_in_registers = dot.b_loads < dot.b_words;
   b.b_held = dot.b_words;
-  b.fits = used(1, made_in_registers ? b.b_held : 0) <= registers;
+  b.fits = used(1, made_in_registers(dot) ? b.b_held : 0) <= registers;
   while (b.b_held > 0 && used(1, b.b_held) > registers) --b.b_held;
   const int chains = kDotsPerCycle * dot.latency;
   while (dot.latency > 1 && b.split < kMaxUnroll && m * nv * b.split < chains &&
@@ -230,7 +232,6 @@ void GemmEmitter::shared_groups() {
   const GroupForm form = plain_form();
   RowWords r = row_words(form);
   if (r.t.empty()) r.t.push_back(w.reg(r.roles.emplace_back(pool.take()).index()));
-  const HeldB none = no_b();
   const Xmm& from = r.t[0];
   const int tail = spec.run_tail, sharers = kKr / tail;
   const auto mask = [&](int p) { return ((1u << 8 * tail) - 1) << 8 * p * tail; };
@@ -243,6 +244,7 @@ void GemmEmitter::shared_groups() {
   int u = spec.run_count * spec.k_fixed;
   for (int first = 0; first < spec.run_count; first += sharers, ++u) {
     const int count = std::min(sharers, spec.run_count - first);
+    const HeldB b = made_in_registers(dot) ? hold_b(form, u) : no_b();
     for (int p = 0; p < count; ++p) {
       as.mov(rA[p], rTile);
       const int from_last = first + p + 1 - spec.run_count;  // where rTap is
@@ -257,7 +259,7 @@ void GemmEmitter::shared_groups() {
         if (p) w.select_bytes(r.a[0], from, mask(p), held < masks.size() ? &masks[held] : nullptr);
       }
       ready_a(form, r.a);
-      dots(form, r, none, i, u, 0);
+      dots(form, r, b, i, u, 0);
       if (i < m - 1) as.add(rK, rAStride);
     }
   }
@@ -530,16 +532,16 @@ TileOps gemm_tile_ops(const KernelRow& row, int m, int nv) {
 
 // Two steps of four dots each take about as long as a row's epilogue. Zen 4, 2026-11-24, u8 out,
 // share of the peak without and with them: 784x32:32x192 78 and 83 %, 3136x64:64x256 88 and 90 %.
-// Row by row, B's words come from memory, which pays where a row has several vectors to overlap.
-// Post-operations take longer: 128x768:768x3072 with a GELU of either form, a sum with u8: with two
-// steps 13.5, 16.7 and 3.3 % more than without an operation, with four 13.1, 14.9 and 2.1, with
-// eight 12.1, 15.4 and 3.0.
+// Row by row, B's words come from memory, which pays where a row has several vectors to overlap;
+// runs of few groups are too short to have the next tile's dots overlap. Post-operations take
+// longer: 128x768:768x3072 with a GELU of either form, a sum with u8: with two steps 13.5, 16.7
+// and 3.3 % more than without an operation, with four 13.1, 14.9 and 2.1, with eight 12.1, 15.4
+// and 3.0.
 int gemm_last_steps(const KernelRow& row, const GemmSpec& spec) {
-  const bool has_room = row.b_form != BForm::kMixed && spec.n > 2 * row.lanes;
+  const bool several = spec.run_count > 0 || spec.n > 2 * row.lanes;
   const DotShape dot = dot_shape(dot_of(row));
-  const bool made_in_registers = dot.b_loads < dot.b_words;
-  if (!has_room || made_in_registers) return 0;
-  return spec.epilogue.has_post() ? 2 * kGemmLastSteps : kGemmLastSteps;
+  if (row.b_form == BForm::kMixed || made_in_registers(dot) || !several) return 0;
+  return spec.epilogue.has_post() ? 4 : 2;
 }
 
 void emit_gemm_vector(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m) {

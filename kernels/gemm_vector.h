@@ -15,9 +15,7 @@ struct TileOps {
 };
 TileOps gemm_tile_ops(const KernelRow& row, int m, int nv);
 
-// How many steps of K to have among GemmSpec::k_last, where that pays; and for a plain panel with
-// such an epilogue. Two steps of four dots each take about as long as a row's epilogue.
-inline constexpr int kGemmLastSteps = 2;
+// How many steps of K it is worth to have among GemmSpec::k_last for such a panel and epilogue.
 int gemm_last_steps(const KernelRow& row, const GemmSpec& spec);
 
 // EmitGemm for every vector row of the table.

@@ -47,7 +47,7 @@ void describe_fault(uintptr_t address) {
 
 void on_signal(int number, siginfo_t* info, void*) {
   char text[64];
-  const int length = snprintf(text, sizeof text, "\nsignal %d (address %p) while running ", number, info->si_addr);
+  const int length = snprintf(text, sizeof text, "\nsignal %d while running ", number);
   (void)!write(STDERR_FILENO, text, static_cast<size_t>(length));
   (void)!write(STDERR_FILENO, g_note, strnlen(g_note, sizeof g_note));
   (void)!write(STDERR_FILENO, "\n", 1);

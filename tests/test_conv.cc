@@ -73,12 +73,14 @@ TEST(Conv, RandomProblemsMatchTheReference) {
   check_random("conv", {}, by_effort(150, 900, 10000));
 }
 
-TEST(Conv, SmallGroupsMatchTheReferenceByEveryKernel) {
+// As many problems of a kind, by every kernel that takes them.
+template <class F>
+void check_every_kernel(const char* kind, const ConvLimits& limits, int count, F is_wanted) {
   const Context context(distinct_caps().back());
-  for (int i = 0; i < by_effort(20, 150, 1500); ++i) {
-    Rng rng("small groups", static_cast<uint64_t>(i));
-    ConvCase c = draw_conv(rng, {.kernel = 3, .small_groups = true});
-    if (c.out_pixels() == 0 || c.out_pixels() > 200) continue;
+  for (int i = 0; i < count; ++i) {
+    Rng rng(kind, static_cast<uint64_t>(i));
+    ConvCase c = draw_conv(rng, limits);
+    if (c.out_pixels() == 0 || c.out_pixels() > 200 || !is_wanted(c.desc)) continue;
     const std::vector<uint8_t> expected = c.expected();
     for (const KernelRow& row : kernels_of("gemm")) {
       c.desc.kernel_name = row.name;
@@ -88,6 +90,17 @@ TEST(Conv, SmallGroupsMatchTheReferenceByEveryKernel) {
       oct_qconv_destroy(plan);
     }
   }
+}
+
+TEST(Conv, SmallGroupsMatchTheReferenceByEveryKernel) {
+  check_every_kernel("small groups", {.kernel = 3, .small_groups = true}, by_effort(20, 150, 1500),
+                     [](const oct_qconv_desc&) { return true; });
+}
+
+TEST(Conv, FewChannelsMatchTheReferenceByEveryKernel) {
+  check_every_kernel("few channels", {}, by_effort(300, 1500, 15000), [](const oct_qconv_desc& d) {
+    return d.groups == 1 && d.in_channels < 8 && d.in_channels % 4 != 0;
+  });
 }
 
 TEST(Conv, PostOperationsMatchTheReference) {
