@@ -236,14 +236,19 @@ void fill_columns(const LayerDesc& d, Layer* layer) {
 void set_saturating(Layer* layer) {
   EpilogueSpec& e = layer->epilogue;
   if (!is_int8(layer->c_type) || e.row_scale) return;
+  EpilogueScalars& s = layer->scalars;
   const std::vector<float>& mult = layer->mult;
-  if (!e.in_reals()) {
+  if (e.in_reals()) {
+    const float* bias = layer->bias_f32.empty() ? nullptr : layer->bias_f32.data();
+    e.saturating = reals_saturate(s, mult.data(), bias, mult.size());
+    if (e.saturating) narrow_by_reals(e, &s);
+  } else {
     e.saturating = std::all_of(mult.begin(), mult.end(), [](float m) { return m < 1; });
-    return;
   }
-  const float* bias = layer->bias_f32.empty() ? nullptr : layer->bias_f32.data();
-  e.saturating = reals_saturate(layer->scalars, mult.data(), bias, mult.size());
-  if (e.saturating) narrow_by_reals(e, &layer->scalars);
+  if (!e.saturating) return;
+  // The packs' own bounds need no instruction: RELU to u8 without a zero point.
+  e.clamp_lo &= s.q_lo > dtype_min(layer->c_type);
+  e.clamp_hi &= s.q_hi < dtype_max(layer->c_type);
 }
 
 }  // namespace
