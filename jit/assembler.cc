@@ -1,6 +1,7 @@
 #include "jit/assembler.h"
 
 #include <cassert>
+#include <stdexcept>
 
 namespace oct {
 namespace {
@@ -58,7 +59,7 @@ std::shared_ptr<const Code> Assembler::finish(const std::string& name) {
 }
 
 RegisterPool::Role RegisterPool::take() {
-  assert(free_ != 0 && "the tile leaves no register for this role");
+  if (free_ == 0) throw std::logic_error("a tile leaves no register for a role");
   const int index = __builtin_ctz(free_);
   free_ &= free_ - 1;
   return Role(*this, index);

@@ -235,8 +235,9 @@ void GemmEmitter::shared_groups() {
   const Xmm& from = r.t[0];
   const int tail = spec.run_tail, sharers = kKr / tail;
   const auto mask = [&](int p) { return ((1u << 8 * tail) - 1) << 8 * p * tail; };
+  const int reserved = made_in_registers(dot) ? nv * dot.b_words : 0;
   std::vector<Xmm> masks;
-  for (int p = 1; p < std::min(sharers, spec.run_count) && pool.available() > 0; ++p) {
+  for (int p = 1; p < std::min(sharers, spec.run_count) && pool.available() > reserved; ++p) {
     masks.push_back(w.reg(r.roles.emplace_back(pool.take()).index()));
     load(masks.back(), as.constant({mask(p)}));
   }

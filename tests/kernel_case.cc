@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "kernels/gemm.h"
+#include "kernels/gemm_lanes.h"
+#include "kernels/gemm_vector.h"
 #include "kernels/pack.h"
 #include "kernels/reference.h"
 #include "tests/guard_buffer.h"
@@ -92,6 +94,7 @@ class Call {
     draw_c();
     draw_output(c.output, runs() * c.k, c.n, rng_, reference_, output_);
     spec_.epilogue = output_.spec;
+    if (c.in_lanes && keeps_lanes(row_, spec_.epilogue, c.group_out)) keep_lanes();
     draw_tensors();
     per_row_ = c.per_row && !c.taps && c.output.c_type != DType::kS32 && spec_.epilogue.in_reals();
     if (per_row_) draw_rows();
@@ -165,9 +168,10 @@ class Call {
   // Taps in any order, whose parts of A and B lie so far apart.
   void list_taps(int64_t a_bytes) {
     if (!c_.taps) return;
-    const auto b_bytes = static_cast<int64_t>(packed_b_bytes(row_, c_.k, c_.n));
+    const int64_t k = c_.shared ? c_.k / kKr * kKr : c_.k;
+    const auto b_bytes = static_cast<int64_t>(packed_b_bytes(row_, k, c_.n));
     for (int t = 0; t < c_.taps; ++t)
-      taps_.insert(taps_.begin() + rng_.between(0, t),
+      taps_.insert(taps_.begin() + (c_.shared ? t : rng_.between(0, t)),
                    {t * a_bytes, t * b_bytes, clips_[static_cast<size_t>(t)]});
     args_.taps = taps_.data();
     args_.taps_end = taps_.data() + taps_.size();
@@ -179,12 +183,30 @@ class Call {
     args_.k_groups = whole;
     if (row_.isa == Isa::kAmx) return;
     if (c_.fixed && whole <= kMostFixedSteps) spec_.k_fixed = static_cast<int>(whole);
+    if (c_.shared) {
+      spec_.k_fixed = static_cast<int>(whole);
+      spec_.run_tail = spec_.k_tail;
+      spec_.k_tail = 0;
+      spec_.run_count = c_.taps;
+      const int most = std::min(gemm_last_steps(row_, spec_), spec_.k_fixed);
+      spec_.k_last = static_cast<int>(rng_.between(0, most));
+    }
     if (!c_.group_out) return;
     spec_.k_fixed = static_cast<int>((c_.k + kKr - 1) / kKr);
     spec_.k_tail = 0;
     spec_.group_in = static_cast<int>(c_.k);
     spec_.group_out = c_.group_out;
   }
+
+  void keep_lanes() {
+    spec_.in_lanes = true;
+    spec_.k_fixed = 1;
+    for (int t = 0; t < c_.taps; ++t)
+      pack_lanes(c_.group_out,
+                 packed_b_ + static_cast<size_t>(t) * packed_b_bytes(row_, c_.k, c_.n));
+  }
+  // The column whose number in the kernel's arrays is n.
+  int column(int n) const { return spec_.in_lanes ? lane_channel(c_.group_out, n) : n; }
 
   // What the reference sees of A.
   void hide_clipped() {
@@ -203,7 +225,8 @@ class Call {
     const GuardBuffer& buffer = paged ? s_.a_paged : s_.a;
     a_stride_ = paged ? static_cast<int64_t>(buffer.stride_bytes())
                       : all_k() + (rng_.one_in(2) ? 0 : rng_.between(1, kMaxPad));
-    const int64_t size = paged ? all_k() : (rows_ - 1) * a_stride_ + all_k();
+    const int64_t beyond = c_.shared ? kKr - c_.k % kKr : 0;  // that may be read
+    const int64_t size = (paged ? 0 : (rows_ - 1) * a_stride_) + all_k() + beyond;
     a_ = buffer.place(either_end(rng_), static_cast<size_t>(size));
     for (int i = 0; i < rows_; ++i)
       for (int64_t k = 0; k < all_k(); ++k)
@@ -276,14 +299,14 @@ class Call {
         }
       if (c_.input.mixed_weights) mix_groups(b + t * run_bytes() * k_step, k_step, n_step);
     }
-    pack_runs(b, k_step, n_step);
+    c_.shared ? pack_shared(b, k_step, n_step) : pack_runs(b, k_step, n_step);
     if (c_.affine) draw_zero_points();
   }
 
   // Each run by itself, and of block-diagonal weights the blocks.
   void pack_runs(const int8_t* b, int64_t k_step, int64_t n_step) {
     const size_t bytes = packed_b_bytes(row_, c_.k, c_.n);
-    uint8_t* const packed =
+    uint8_t* const packed = packed_b_ =
         s_.b_packed.place(either_end(rng_), bytes * static_cast<size_t>(runs()), 64);
     sums_.resize(static_cast<size_t>(runs() * c_.n));
     std::vector<int8_t> blocks(static_cast<size_t>(c_.n * c_.k));
@@ -303,6 +326,27 @@ class Call {
       pack_b_panel(row_, run, 0, c_.n, packed + static_cast<size_t>(t) * bytes,
                    sums_.data() + t * c_.n);
     }
+    args_.b = packed;
+  }
+
+  // All as one run: whole groups of every tap, then what is left of each, filled up with zeros.
+  void pack_shared(const int8_t* b, int64_t k_step, int64_t n_step) {
+    const int64_t whole = c_.k / kKr * kKr, tail = c_.k - whole;
+    const int64_t k_all = runs() * whole + (runs() * tail + kKr - 1) / kKr * kKr;
+    const int flip = reference_.b.is_unsigned && !unsigned_b() ? -128 : 0;
+    std::vector<int8_t> ordered(static_cast<size_t>(c_.n * k_all));
+    for (int n = 0; n < c_.n; ++n)
+      for (int t = 0; t < runs(); ++t)
+        for (int64_t k = 0; k < c_.k; ++k) {
+          const int64_t to = k < whole ? t * whole + k : runs() * whole + t * tail + k - whole;
+          ordered[static_cast<size_t>(n * k_all + to)] =
+              static_cast<int8_t>(b[(t * c_.k + k) * k_step + n * n_step] ^ flip);
+        }
+    sums_.resize(static_cast<size_t>(runs() * c_.n));
+    uint8_t* const packed =
+        s_.b_packed.place(either_end(rng_), packed_b_bytes(row_, k_all, c_.n), 64);
+    pack_b_panel(row_, {ordered.data(), BLayout::kNK, k_all, k_all, c_.n, unsigned_b()}, 0, c_.n,
+                 packed, sums_.data());
     args_.b = packed;
   }
 
@@ -411,7 +455,6 @@ class Call {
   // Per-column arrays, padded to whole vectors with garbage.
   void fill_columns() {
     const int padded = (c_.n + row_.lanes - 1) / row_.lanes * row_.lanes;
-    const auto bytes = static_cast<size_t>(c_.n) * 4;
     const int starts = spec_.clip ? c_.m : 1;
     int32_t* init = place<int32_t>(s_.init, starts * padded);
     args_.init = init;
@@ -424,9 +467,9 @@ class Call {
     }
     for (int i = 0; i < starts; ++i)
       for (int n = 0; n < c_.n; ++n) {
-        const ColumnSums sums = sums_of(i, n);
+        const ColumnSums sums = sums_of(i, column(n));
         uint32_t start =
-            c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[n]) : 0;
+            c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[column(n)]) : 0;
         uint32_t sum = static_cast<uint32_t>(sums.sum);
         if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * seen_k(i));
         if (per_row_)
@@ -438,11 +481,12 @@ class Call {
       }
     if (c_.output.c_type == DType::kS32) return;
     float* mult = place<float>(s_.mult, padded);
-    std::memcpy(mult, per_row_ ? output_.b_scales : output_.mult, bytes);
+    for (int n = 0; n < c_.n; ++n)
+      mult[n] = (per_row_ ? output_.b_scales : output_.mult)[column(n)];
     args_.mult = mult;
     if (c_.output.bias != DType::kF32) return;
     float* bias = place<float>(s_.bias, padded);
-    std::memcpy(bias, output_.bias_f32, bytes);
+    for (int n = 0; n < c_.n; ++n) bias[n] = output_.bias_f32[column(n)];
     args_.bias = bias;
   }
 
@@ -489,7 +533,7 @@ class Call {
   GemmSpec spec_;
   GemmArgs args_ = {};
   Fill a_fill_, b_fill_;
-  uint8_t* a_ = nullptr;
+  uint8_t *a_ = nullptr, *packed_b_ = nullptr;
   int64_t a_stride_ = 0;
   std::vector<ColumnSums> sums_;  // [run][column]
   std::vector<Tap> taps_;

@@ -35,8 +35,10 @@ struct KernelCase {
   int taps = 0;        // K is a list of so many; 0: one run. A's rows have one scale then
   int clip = 0;        // GemmSpec::clip, where there is one tile
   bool fixed = false;  // GemmSpec::k_fixed, where a run has few whole steps
+  bool shared = false;  // GemmSpec::run_tail: what taps leave beyond whole groups shares groups
   // Block-diagonal B, with taps: of a group, whose bytes are k.
   int group_out = 0;
+  bool in_lanes = false;  // GemmSpec::in_lanes, where the output allows it
   uint64_t seed = 0;  // of operands, scales, strides and placement
 };
 

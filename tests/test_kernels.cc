@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/gemm_lanes.h"
 #include "tests/kernel_case.h"
 #include "tests/kernel_places.h"
 
@@ -141,6 +142,42 @@ TEST_P(Kernels, BlockDiagonalTapsMatchTheReference) {
         check(c);
         if (HasFatalFailure()) return;
       }
+}
+
+// Filters of few channels: taps whose last bytes share K groups.
+TEST_P(Kernels, SharedTailsMatchTheReference) {
+  if (row.isa == Isa::kAmx || row.a_form != AForm::kBytes || row.b_form == BForm::kMixed) return;
+  for (int repeat = 0; repeat < by_effort_at(place, 1, 4, 30); ++repeat)
+    for (int64_t k : {5, 6, 9, 10, 21, 22})
+      for (int taps = 1; taps <= 7; taps += 2) {
+        KernelCase c = draw();
+        if (c.input.safe_weights) continue;  // pairs of tails are not proven
+        c.k = k;
+        c.taps = taps;
+        c.shared = true;
+        check(c);
+        if (HasFatalFailure()) return;
+      }
+}
+
+// Small groups whose sums stay where the bytes of A lie.
+TEST_P(Kernels, LanesMatchTheReference) {
+  for (int repeat = 0; repeat < by_effort_at(place, 4, 16, 100); ++repeat)
+    for (int group : {4, 8}) {
+      KernelCase c = draw();
+      if (!keeps_lanes(row, {.c_type = DType::kU8}, group)) return;
+      c.output.c_type = rng.one_in(2) ? DType::kU8 : DType::kS8;
+      c.k = c.group_out = group;
+      c.in_lanes = true;
+      c.affine = false;
+      c.n = kLaneChannels;
+      c.m = static_cast<int>(rng.between(1, std::min(row.mr, lane_rows(group))));
+      c.taps = static_cast<int>(rng.between(1, kMostTaps));
+      c.clip = static_cast<int>(rng.between(0, kMostClip));
+      if (c.clip) c.tiles = 1;
+      check(c);
+      if (HasFatalFailure()) return;
+    }
 }
 
 std::vector<const KernelRow*> all_rows() {
