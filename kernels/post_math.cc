@@ -51,11 +51,10 @@ float times_exponential_of_square(float h, float a) {
 float times_exponential_of_cubic(float h, float a) {
   const Exponential& e = kExpOfCubic;
   const float w = std::fma(a, a, kX1High), w_low = std::fma(a, a, -(w - kX1High)) + kX1Low;
-  const float b = a * kCubicHigh;
-  const float k = std::fma(b * w, e.to_n, kMagic), n = k - kMagic;
+  const float b = a * e.to_n;
+  const float k = std::fma(b, w, kMagic), n = k - kMagic;
   const float rest = std::fma(a, w, n * e.step_high);
-  const float r_low = std::fma(rest, kCubicLow, std::fma(n, e.step_low, w_low * b));
-  const float r = std::fma(rest, kCubicHigh, r_low);
+  const float r = std::fma(rest, e.to_n, std::fma(n, e.step_low, w_low * b));
   return times_exponential(h, r, e.terms, k);
 }
 

@@ -59,14 +59,15 @@ inline constexpr Exponential kExpOfA{-static_cast<float>(kLog2E), 0x1.62e42p-1f,
                                      exp_terms(-1)};
 inline constexpr Exponential kExpOfSquare{-static_cast<float>(kLog2E / 2), 0x1.62ep0f,
                                           0x1.0bfbe8p-14f, exp_terms(-0.5)};
-inline constexpr double kCubic = -0x1.2444f2a4d8b4bp-4;  // -2 sqrt(2 / pi) 0.044715
-inline constexpr auto kCubicHigh = static_cast<float>(kCubic);
-inline constexpr auto kCubicLow = static_cast<float>(kCubic - kCubicHigh);
-// The tanh form's r is multiplied by the cubic's factor after all, since its own rounding comes to
-// more than the others leave room for.
-inline constexpr Exponential kExpOfCubic{static_cast<float>(kLog2E), 0x1.36ep3f,
-                                         static_cast<float>(-0x1.8aa4a2p-11 * kCubic),
-                                         exp_terms(1)};
+// The tanh form's r is multiplied by a factor after all, since its own rounding comes to more than
+// the others leave room for. That is -2 sqrt(2 / pi) 0.044715 / unit; as unit is nearly ln 2, it
+// makes n of a (x1 + a^2), too. Of such units this is one where factor and unit are both floats
+// (the former to 2^-36 of itself); the terms are fitted for it.
+inline constexpr Exponential kExpOfCubic{-0x1.a5a8aap-4f,
+                                         0x1.36ep3f,
+                                         0x1.45026p-14f,
+                                         {0x1.62e378p-1f, 0x1.ebf9dcp-3f, 0x1.c6acccp-5f,
+                                          0x1.3b2c9ap-7f, 0x1.5efce6p-10f, 0x1.409f32p-13f}};
 // x1 = 1 / 0.044715.
 inline constexpr float kX1High = 0x1.65ep4f, kX1Low = -0x1.b4244cp-9f;
 
@@ -100,15 +101,15 @@ inline constexpr Table kErf{1, 14.5f, 14.5f, {{
     {-0x1.4196b4p-10f, -0x1.c7da3ep-12f, -0x1.308622p-13f, -0x1.381618p-14f, -0x1.4b321ep-16f, -0x1.38bb9ep-18f, -0x1.73c666p-20f, -0x1.9d118p-21f, -0x1.c42e42p-24f, -0x1.5fa5eep-26f, -0x1.624444p-28f, 0x1.5572e2p-34f, -0x1.487494p-6f, -0x1.50e48ep-7f, -0x1.5d855cp-8f, -0x1.7461dp-9f},
 }}};
 inline constexpr Table kTanhForm{1, 11, 11, {{
-    {0x1.4056fp0f, 0x1.c00048p0f, 0x1.200142p1f, 0x1.60018p1f, 0x1.c001aep1f, 0x1.1fc22ep2f, 0x1.600256p2f, 0x1.a00256p2f, 0x1.000256p3f, 0x1.4p3f, 0x1.8p3f, 0x1.cp3f, 0, 0x1.80025p-2f, 0x1.4001b4p-1f, 0x1.c0017ep-1f},
+    {0x1.4052dcp0f, 0x1.c00048p0f, 0x1.200142p1f, 0x1.5feb72p1f, 0x1.c001aep1f, 0x1.1fc22ep2f, 0x1.600256p2f, 0x1.a00256p2f, 0x1.000256p3f, 0x1.4p3f, 0x1.8p3f, 0x1.cp3f, 0, 0x1.80025p-2f, 0x1.4001b4p-1f, 0x1.c0017ep-1f},
     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1p-1f, 0, 0, 0},
-    {0x1.1e841cp0f, 0x1.ae0762p0f, 0x1.1c86p1f, 0x1.5f0476p1f, 0x1.bfed7ep1f, 0x1.1fc218p2f, 0x1.600256p2f, 0x1.a00256p2f, 0x1.000256p3f, 0x1.4p3f, 0x1.8p3f, 0x1.cp3f, 0, 0x1.f042bp-3f, 0x1.d5be32p-2f, 0x1.6a7a56p-1f},
-    {0x1.1f62b4p0f, 0x1.1c9198p0f, 0x1.0f565p0f, 0x1.059e4ap0f, 0x1.009ebap0f, 0x1.0001f6p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0, 0x1.923528p-1f, 0x1.e0b974p-1f, 0x1.0c031p0f},
-    {0x1.49849p-5f, -0x1.71c906p-5f, -0x1.92f234p-5f, -0x1.aa7d92p-6f, -0x1.18156cp-8f, -0x1.506e1ap-14f, -0x1.1e14a6p-21f, -0x1.1d5598p-34f, -0x1.4888d4p-50f, -0x1.708ed2p-94f, 0, 0, 0x1.988452p-2f, 0x1.61c8d8p-2f, 0x1.0e0d84p-2f, 0x1.5793fap-3f},
-    {-0x1.787cf4p-4f, -0x1.8d518cp-6f, 0x1.886bdap-7f, 0x1.f3605cp-7f, 0x1.1e55b8p-8f, 0x1.14d26p-13f, 0x1.46a68p-20f, 0x1.820e52p-33f, -0x1.41602ap-50f, -0x1.9f90a8p-94f, 0, 0, 0x1.291e22p-20f, -0x1.708ad2p-4f, -0x1.f955aap-4f, -0x1.05c3dp-3f},
-    {0x1.15b154p-5f, 0x1.d13c98p-6f, 0x1.0c6e74p-7f, -0x1.700dfp-9f, -0x1.637d06p-9f, -0x1.3b65b2p-13f, 0x1.5d736p-19f, 0x1.ec1f24p-35f, 0x1.60489ap-48f, 0x1.8d6c2ep-92f, 0, 0, -0x1.11c658p-4f, -0x1.812bb6p-5f, -0x1.361b2ap-6f, 0x1.2da844p-7f},
-    {0x1.76783p-8f, -0x1.e7ae12p-8f, -0x1.c2dd94p-8f, -0x1.024308p-9f, 0x1.b726e8p-11f, 0x1.184c8cp-13f, -0x1.7e2352p-20f, 0x1.52c816p-31f, 0x1.34b31p-49f, 0x1.5750f4p-93f, 0, 0, 0x1.35f45cp-13f, 0x1.413d6cp-6f, 0x1.86da4p-6f, 0x1.4c4edcp-6f},
-    {-0x1.ab13a2p-8f, -0x1.e4253cp-10f, 0x1.825e38p-10f, 0x1.729836p-10f, 0x1.0fcfc4p-15f, -0x1.3c9206p-14f, -0x1.3778bcp-17f, -0x1.038d66p-29f, -0x1.62785p-48f, -0x1.7e0cf8p-92f, 0, 0, 0x1.40be22p-7f, 0x1.14ab8cp-7f, 0x1.0c2fb6p-16f, -0x1.0677ap-8f},
+    {0x1.1e7f88p0f, 0x1.ae0762p0f, 0x1.1c86p1f, 0x1.5eedecp1f, 0x1.bfed7ep1f, 0x1.1fc218p2f, 0x1.600256p2f, 0x1.a00256p2f, 0x1.000256p3f, 0x1.4p3f, 0x1.8p3f, 0x1.cp3f, 0, 0x1.f042bp-3f, 0x1.d5be32p-2f, 0x1.6a7a56p-1f},
+    {0x1.1f626p0f, 0x1.1c9198p0f, 0x1.0f565p0f, 0x1.05a096p0f, 0x1.009ebap0f, 0x1.0001f6p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0, 0x1.923528p-1f, 0x1.e0b974p-1f, 0x1.0c031p0f},
+    {0x1.49a8aap-5f, -0x1.71c906p-5f, -0x1.92f234p-5f, -0x1.aaffap-6f, -0x1.18156cp-8f, -0x1.506e1ap-14f, -0x1.1e14a6p-21f, -0x1.1d5598p-34f, -0x1.4888d4p-50f, -0x1.708ed2p-94f, 0, 0, 0x1.988452p-2f, 0x1.61c8d8p-2f, 0x1.0e0d84p-2f, 0x1.5793fap-3f},
+    {-0x1.7885cap-4f, -0x1.8d518cp-6f, 0x1.886bdap-7f, 0x1.f3a63p-7f, 0x1.1e55b8p-8f, 0x1.14d26p-13f, 0x1.46a68p-20f, 0x1.820e52p-33f, -0x1.41602ap-50f, -0x1.9f90a8p-94f, 0, 0, 0x1.291e22p-20f, -0x1.708ad2p-4f, -0x1.f955aap-4f, -0x1.05c3dp-3f},
+    {0x1.15ab42p-5f, 0x1.d13c98p-6f, 0x1.0c6e74p-7f, -0x1.6e181p-9f, -0x1.637d06p-9f, -0x1.3b65b2p-13f, 0x1.5d736p-19f, 0x1.ec1f24p-35f, 0x1.60489ap-48f, 0x1.8d6c2ep-92f, 0, 0, -0x1.11c658p-4f, -0x1.812bb6p-5f, -0x1.361b2ap-6f, 0x1.2da844p-7f},
+    {0x1.76a4e2p-8f, -0x1.e7ae12p-8f, -0x1.c2dd94p-8f, -0x1.04556cp-9f, 0x1.b726e8p-11f, 0x1.184c8cp-13f, -0x1.7e2352p-20f, 0x1.52c816p-31f, 0x1.34b31p-49f, 0x1.5750f4p-93f, 0, 0, 0x1.35f45cp-13f, 0x1.413d6cp-6f, 0x1.86da4p-6f, 0x1.4c4edcp-6f},
+    {-0x1.aa6e52p-8f, -0x1.e4253cp-10f, 0x1.825e38p-10f, 0x1.5d047ap-10f, 0x1.0fcfc4p-15f, -0x1.3c9206p-14f, -0x1.3778bcp-17f, -0x1.038d66p-29f, -0x1.62785p-48f, -0x1.7e0cf8p-92f, 0, 0, 0x1.40be22p-7f, 0x1.14ab8cp-7f, 0x1.0c2fb6p-16f, -0x1.0677ap-8f},
 }}};
 inline constexpr Table kSigmoid{2, 120, 29, {{
     {0x1.0000dap-2f, 0x1.800156p-1f, 0x1.400238p0f, 0x1.c0003ep0f, 0x1.40015ep1f, 0x1.c00086p1f, 0x1.20001ep2f, 0x1.600158p2f, 0x1.c000f8p2f, 0x1.2000dcp3f, 0x1.600256p3f, 0x1.ap3f, 0x1p4f, 0x1.400256p4f, 0x1.800256p4f, 26},

@@ -230,21 +230,16 @@ class Emitter {
     return {step([&](const Lane& v) { as.vmovaps(v.q, v.a); }),
             step([&](const Lane& v) { as.vfmadd213ps(v.q, v.a, number(kX1High)); }),  // w
             step([&](const Lane& v) { as.vsubps(v.u, v.q, number(kX1High)); }),
-            step([&](const Lane& v) { as.vmulps(v.t, v.a, number(kCubicHigh)); }),  // b
+            step([&](const Lane& v) { as.vmulps(v.t, v.a, number(e.to_n)); }),  // b
             step([&](const Lane& v) { as.vfmsub231ps(v.u, v.a, v.a); }),
-            step([&](const Lane& v) { as.vmulps(v.n, v.t, v.q); }),
             step([&](const Lane& v) { as.vaddps(v.u, v.u, number(kX1Low)); }),  // w_low
-            [&] {
-              load(e.to_n);
-              each([&](const Lane& v) { as.vfmadd213ps(v.n, shared, number(kMagic)); });
-            },
             step([&](const Lane& v) { as.vmulps(v.u, v.u, v.t); }),
-            step([&](const Lane& v) { as.vsubps(v.n, v.n, number(kMagic)); }),
+            step([&](const Lane& v) { as.vfmadd213ps(v.t, v.q, number(kMagic)); }),
+            step([&](const Lane& v) { as.vsubps(v.n, v.t, number(kMagic)); }),
             step([&](const Lane& v) { as.vmulps(v.t, v.n, number(e.step_high)); }),
             step([&](const Lane& v) { as.vfmadd231ps(v.u, v.n, number(e.step_low)); }),
             step([&](const Lane& v) { as.vfmadd231ps(v.t, v.a, v.q); }),
-            step([&](const Lane& v) { as.vfmadd231ps(v.u, v.t, number(kCubicLow)); }),  // r_low
-            step([&](const Lane& v) { as.vfmadd132ps(v.t, v.u, number(kCubicHigh)); })};
+            step([&](const Lane& v) { as.vfmadd132ps(v.t, v.u, number(e.to_n)); })};
   }
 
   // n = that of what is in t.

@@ -51,7 +51,9 @@ constexpr float kFarthest[] = {-0x1.1d97a4p2f, -0x1.1d961ep2f,  -0x1.1d9fep2f,  
                                -0x1.342d74p2f, -0x1.5e8ebap0f,  -0x1.61b0a2p0f,  -0x1.b9ff08p-3f,
                                -0x1.6446dep0f, -0x1.2c37bp2f,   -0x1.1fc1d6p-3f, -0x1.201e8cp-3f,
                                -0x1.1febp-3f,  -0x1.1f291cp-3f, -0x1.2007d8p-3f, -0x1.1eb54p-3f,
-                               -0x1.ba6b2ap1f, -0x1.6f3e96p3f,  -0x1.6ef82p3f,   -0x1.46ba8p2f};
+                               -0x1.ba6b2ap1f, -0x1.6f3e96p3f,  -0x1.6ef82p3f,   -0x1.46ba8p2f,
+                               -0x1.605a9ap1f, -0x1.634deap0f,  -0x1.63eadp0f,   -0x1.5f9fa8p0f,
+                               -0x1.5edb08p0f, -0x1.23a14ep1f,  -0x1.402baap2f,  -0x1.ba7d7ap-3f};
 
 // Those, and every `step`th float, with the neighbourhoods of zero, the smallest normal number,
 // powers of two and the infinities.
