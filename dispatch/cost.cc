@@ -1,6 +1,7 @@
 #include "dispatch/cost.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "kernels/gemm_amx.h"
 #include "kernels/gemm_vector.h"
@@ -13,6 +14,11 @@ namespace {
 // turn from one tile to the next: counted from the listing and rounded.
 constexpr double kEpiloguePerVector = 4, kEpiloguePerRow = 8;
 constexpr double kCallCycles = 20, kTileCycles = 20;
+
+// To pack a row of A. Zen 4, 2026-11-24, 3x24 on AVX2, measured less predicted cycles for each
+// pixel of 1x1 convolutions by `octavo bench --isa avx2 --explain`: 47 (K = 16), 54 (24), 19 (64),
+// 34 (256); of 3x3 ones, 206 (K = 64).
+constexpr double kPackRowCycles = 40;
 
 // AMX. Intel's optimisation manual: a product is issued every 16 cycles and takes 52, a tile load
 // takes 8 at best, a store 16. Switching tiles on and off: rounded from uops.info's latencies.
@@ -162,6 +168,13 @@ double row_sum_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& 
   const double run = kRowSumStart + static_cast<double>(size.k) / kRowSumBytes;
   const double sum = static_cast<double>(size.runs) * run;
   return static_cast<double>(size.m) * (sum + vectors * kRowTermPerVector / p.vectors);
+}
+
+// A convolution packs a pixel for every row of the filter that sees it; the filter is taken to be
+// square.
+double pack_cycles(const KernelRow& row, const WorkSize& size) {
+  if (row.a_form != AForm::kPairs16) return 0;
+  return static_cast<double>(size.m) * std::sqrt(static_cast<double>(size.runs)) * kPackRowCycles;
 }
 
 double entry_cycles(const KernelRow& row, const WorkSize& size) {

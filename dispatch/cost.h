@@ -42,6 +42,9 @@ struct WorkSize {
 double panel_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize& size, int n,
                     int64_t b_bytes);
 
+// Cycles to pack A, where the row's kernels want it packed.
+double pack_cycles(const KernelRow& row, const WorkSize& size);
+
 // Cycles to sum the rows of A and to multiply the sums by zero points of n columns of weights.
 double row_sum_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize& size,
                       int64_t n);

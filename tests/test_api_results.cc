@@ -168,8 +168,8 @@ TEST_F(ApiResults, TheCallersArraysAreReadDuringCreationOnly) {
 TEST_F(ApiResults, ASecondPlanWithTheSameKernelGeneratesNoCode) {
   const Context context;
   Rng rng("second plan");
-  const QgemmProblem first = simple_problem(rng, 1, 100, 64);
-  const QgemmProblem second = simple_problem(rng, 1, 100, 128);  // same columns, same tail of K
+  const QgemmProblem first = simple_problem(rng, 1, 100, 512);
+  const QgemmProblem second = simple_problem(rng, 1, 100, 1024);  // same columns, same tail of K
   const Plan one(context, first.desc);
   const uint64_t generated = global_code_cache().generated();
   const Plan two(context, second.desc);
