@@ -73,7 +73,7 @@ constexpr int64_t kDepths[] = {1,  2,  3,  4,  5,  6,  7,  8,   9,   15,  16,
 
 // Every m, with n and K around every boundary.
 TEST_P(Kernels, ShapesMatchTheReference) {
-  for (int repeat = 0; repeat < by_effort_at(place, 1, 3, 20); ++repeat)
+  for (int repeat = 0; repeat < by_effort_at(place, 1, 2, 20); ++repeat)
     for (int n : columns())
       for (int64_t k : kDepths) {
         KernelCase c = draw();
@@ -92,7 +92,7 @@ TEST_P(Kernels, ShapesMatchTheReference) {
 TEST_P(Kernels, OutputsMatchTheReference) {
   for (const OutputCase& output : all_output_cases(Chains::kAll))
     for (const InputCase& input : input_cases(row, rng))
-      for (int repeat = 0; repeat < by_effort_at(place, 1, 6, 60); ++repeat) {
+      for (int repeat = 0; repeat < by_effort_at(place, 1, 3, 60); ++repeat) {
         KernelCase c = draw();
         c.output = output;
         c.input = input;
