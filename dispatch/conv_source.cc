@@ -88,6 +88,12 @@ IndexRange ConvSource::columns_under(IndexRange q) const {
           (q.end - 1) * w.in_step + w.taps.back().offset + 1};
 }
 
+// Those in the image.
+IndexRange ConvSource::in_image(IndexRange columns) const {
+  return {std::clamp<int64_t>(0, columns.begin, columns.end),
+          std::clamp(in_.size[2], columns.begin, columns.end)};
+}
+
 template <class F>
 void ConvSource::for_filter_rows(F f) const {
   const AxisPhase &d = *in_.d.phase, &h = *in_.h.phase;
@@ -135,8 +141,7 @@ void ConvSource::copy_rows() {
 // Columns x_ of the row; null: of zero points.
 void ConvSource::copy_row(const uint8_t* row, uint8_t* to) const {
   const auto channels = static_cast<size_t>(plan_.shape.in_channels);
-  const IndexRange image{std::clamp<int64_t>(0, x_.begin, x_.end),
-                         std::clamp(in_.size[2], x_.begin, x_.end)};
+  const IndexRange image = in_image(x_);
   const auto fill = [&](int64_t begin, int64_t end) {
     std::memset(to + static_cast<size_t>(begin - x_.begin) * channels, plan_.layer.a_zero_point,
                 static_cast<size_t>(end - begin) * channels);
@@ -163,8 +168,7 @@ void ConvSource::fold() {
   const int64_t column =
       plan_.shape.axes[0].kernel * plan_.shape.axes[1].kernel * plan_.shape.in_channels;
   const IndexRange x = columns_under(q_);
-  const IndexRange image{std::clamp<int64_t>(0, x.begin, x.end),
-                         std::clamp(in_.size[2], x.begin, x.end)};
+  const IndexRange image = in_image(x);
   const uint8_t* rows[Interleaver::kMaxRows];
   for_filter_rows([&](int r, const uint8_t* row) {
     rows[r] = row ? row + image.begin * in_.stride[2] : nullptr;

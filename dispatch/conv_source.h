@@ -71,6 +71,7 @@ class ConvSource {
   template <class F>
   void for_filter_rows(F f) const;
   IndexRange columns_under(IndexRange q) const;
+  IndexRange in_image(IndexRange columns) const;
   void copy_rows();
   void copy_row(const uint8_t* row, uint8_t* to) const;
   void fold();

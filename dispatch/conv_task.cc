@@ -126,12 +126,21 @@ class ConvTask {
   }
 
   // Of outputs q, those in tiles of the part at hand.
-  IndexRange in_part(IndexRange q) const {
+  IndexRange in_part(IndexRange q) {
     if (part_ == Part::kAll) return q;
-    const RowSplit split = split_rows(q.end - q.begin, *panel(chunk_.begin).row,
-                                      plan_.most_rows(*panel(chunk_.begin).row));
+    const RowSplit split = split_outputs(q.end - q.begin, *panel(chunk_.begin).row);
     const int64_t border = q.begin + split.tall * split.height;
     return part_ == Part::kTall ? IndexRange{q.begin, border} : IndexRange{border, q.end};
+  }
+
+  // Into tiles. Most rows are as long as the last one.
+  RowSplit split_outputs(int64_t count, const KernelRow& row) {
+    if (split_row_ != &row || split_count_ != count) {
+      split_row_ = &row;
+      split_count_ = count;
+      split_ = split_rows(count, row, plan_.most_rows(row));
+    }
+    return split_;
   }
 
   // Outputs q of the row: panels that can share lists of taps together.
@@ -156,12 +165,7 @@ class ConvTask {
 
   // Tiles that see all taps go together; others have lists of their own.
   void run_tiles(IndexRange q, const KernelRow& row) {
-    if (split_row_ != &row || split_rows_ != q.end - q.begin) {
-      split_row_ = &row;
-      split_rows_ = q.end - q.begin;
-      split_ = split_rows(split_rows_, row, plan_.most_rows(row));
-    }
-    const RowSplit split = split_;
+    const RowSplit split = split_outputs(q.end - q.begin, row);
     const IndexRange inside = sees_all();
     int64_t at = q.begin;
     const auto tiles = [&](int64_t count, int height) {
@@ -201,7 +205,7 @@ class ConvTask {
         end = std::min(end, AxisRuns(w, job_.in[2], w.outputs(job_.out[2])).at(q.begin).end);
       }
       list_taps({q.begin, end});
-      const RowSplit split = split_rows(end - q.begin, row, plan_.most_rows(row));
+      const RowSplit split = split_outputs(end - q.begin, row);
       call_panels(q.begin, split.tall, split.height);
       if (split.rest)
         call_panels(q.begin + split.tall * split.height, split.rest, split.rest_height);
@@ -371,10 +375,9 @@ class ConvTask {
   std::array<const uint8_t*, kMaxPostOps> x_row_{};
   ConvInput input_{};
   ConvSource source_;
-  // Of the last row: most are alike.
-  RowSplit split_{};
+  RowSplit split_{};  // of the last call of split_outputs
   const KernelRow* split_row_ = nullptr;
-  int64_t split_rows_ = 0;
+  int64_t split_count_ = 0;
   GemmArgs g_{};
   GemmCalls calls_;
   TapList taps_;
