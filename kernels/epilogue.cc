@@ -159,12 +159,19 @@ class RowEmitter {
       for (int j = 0; j < nv; ++j)
         as.vmulps(acc[j], acc[j], real(offsetof(EpilogueParams, inv_scale)));
     }
+    if (!spec.saturating) clamp_to_range();
+    for (int j = 0; j < nv; ++j) as.vcvtps2dq(acc[j], acc[j]);
+  }
+
+  // What is too low for an int32, or a NaN, becomes the lowest one, which packs clamp as they do
+  // the rest: only a range that is narrower than the type's has a lower bound here.
+  void clamp_to_range() {
+    const auto role = r.pool.take();
+    const Xmm hi = w.reg(role.index());
+    as.vmovups(hi, param(offsetof(EpilogueParams, t_hi)));
     for (int j = 0; j < nv; ++j) {
-      if (!spec.saturating) {
-        as.vmaxps(acc[j], acc[j], real(offsetof(EpilogueParams, t_lo)));
-        as.vminps(acc[j], acc[j], real(offsetof(EpilogueParams, t_hi)));
-      }
-      as.vcvtps2dq(acc[j], acc[j]);
+      if (!spec.in_reals()) as.vmaxps(acc[j], acc[j], real(offsetof(EpilogueParams, t_lo)));
+      as.vminps(acc[j], hi, acc[j]);
     }
   }
 

@@ -113,6 +113,11 @@ class GemmEmitter {
   void plain_k_loop(Rows rows);
   void advance(int groups);
   void load_steps();
+  void load_iterations();
+  bool paces_prefetch() const { return operands.any() && !spec.taps && !spec.k_fixed && !mixed; }
+  void leave_paced_iterations();
+  template <class Iteration>
+  void paced_iterations(Iteration iteration);
   void enter_tap();
   void run_loop();
   void shared_groups();

@@ -104,7 +104,7 @@ void GemmEmitter::emit() {
   Xbyak::Label next_tile;
   as.L(next_tile);
   init_sums();
-  operands.prefetch(m);
+  if (!paces_prefetch()) operands.prefetch(m);
   if (spec.run_count)
     run_loop();
   else if (spec.taps)
@@ -300,12 +300,14 @@ void GemmEmitter::plain_k_loop(Rows rows) {
     if (tail) group(rows, plain, spec.k_fixed, 0, spec.k_tail);
     return;
   }
-  load_steps();
-  as.shr(rK, std::countr_zero(static_cast<unsigned>(unroll)));
-  as.loop_if_any(rK, [&] {
+  const auto iteration = [&] {
     steps(unroll);
     advance(unroll);
-  });
+  };
+  load_iterations();
+  if (paces_prefetch()) leave_paced_iterations();
+  as.loop_if_any(rK, iteration);
+  if (paces_prefetch()) paced_iterations(iteration);
   load_steps();
   as.and_(rK, unroll - 1);
   as.loop_if_any(rK, [&] {
@@ -318,6 +320,39 @@ void GemmEmitter::plain_k_loop(Rows rows) {
 void GemmEmitter::load_steps() {
   as.mov(rK, arg(offsetof(GemmArgs, k_groups)));
   if (last_whole_steps()) as.sub(rK, last_whole_steps());
+}
+
+void GemmEmitter::load_iterations() {
+  load_steps();
+  as.shr(rK, std::countr_zero(static_cast<unsigned>(unroll)));
+}
+
+// The last iterations fetch what the epilogue will read, a line each: all lines at once would keep
+// the core's miss buffers from B. Zen 4, 2026-11-24, 128x768:768x3072, a tensor from memory added:
+// f32 9.4 % more than without, u8 2.6; paced 3.1 and 2.3.
+void GemmEmitter::leave_paced_iterations() {
+  Xbyak::Label enough;
+  const int paced = operands.prefetch_parts(m);
+  as.sub(rK, paced);
+  as.jae(enough);
+  operands.prefetch(m);
+  as.add(rK, paced);
+  as.L(enough);
+}
+
+template <class Iteration>
+void GemmEmitter::paced_iterations(Iteration iteration) {
+  Xbyak::Label too_few;
+  const int paced = operands.prefetch_parts(m);
+  load_iterations();
+  as.cmp(rK, paced);
+  as.jb(too_few, as.T_NEAR);
+  as.mov(rK, paced);
+  as.loop(rK, [&] {
+    operands.prefetch_part(m, rK);
+    iteration();
+  });
+  as.L(too_few);
 }
 
 void GemmEmitter::advance(int groups) {

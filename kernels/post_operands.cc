@@ -1,6 +1,7 @@
 #include "kernels/post_operands.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 
 #include "kernels/table.h"
@@ -10,6 +11,18 @@ namespace oct {
 using Xbyak::Address;
 using Xbyak::Reg64;
 using Xbyak::Xmm;
+
+namespace {
+
+constexpr int kLine = 64;
+constexpr unsigned kPartColumns = 8;  // a line of f32
+
+// Of a row, a power of two.
+unsigned row_parts(int n) {
+  return std::bit_ceil((static_cast<unsigned>(n) + kPartColumns - 1) / kPartColumns);
+}
+
+}  // namespace
 
 RowOperands::RowOperands(Assembler& as, Words& words, const PostSpecs& specs, int n,
                          const Source& source, const Reg64& temp)
@@ -40,7 +53,6 @@ void RowOperands::pop() {
 }
 
 void RowOperands::prefetch(int rows) {
-  constexpr int kLine = 64;
   for (int i = 0; i < count; ++i) {
     const int bytes = n * static_cast<int>(dtype_bytes(types[i]));
     as.mov(temp, slot(ops[i]));
@@ -49,6 +61,26 @@ void RowOperands::prefetch(int rows) {
       for (int at = 0; at < bytes; at += kLine) as.prefetcht0(as.ptr[temp + at]);
       if (row < rows - 1) as.add(temp, as.rax);
     }
+  }
+}
+
+int RowOperands::prefetch_parts(int rows) const { return rows * static_cast<int>(row_parts(n)); }
+
+// Of each tensor the line in which the part's last column ends: where lines lie across the columns
+// of two panels, the panel before has seen the other one.
+void RowOperands::prefetch_part(int rows, const Reg64& left) {
+  const unsigned in_row = row_parts(n);
+  for (int i = 0; i < count; ++i) {
+    const unsigned bytes = kPartColumns * static_cast<unsigned>(dtype_bytes(types[i]));
+    as.mov(temp, prefetch_parts(rows));
+    as.sub(temp, left);
+    as.mov(as.eax, temp.cvt32());
+    as.shr(temp, std::countr_zero(in_row));
+    as.imul(temp, source(ops[i], offsetof(PostTensor, stride_bytes)));
+    as.add(temp, slot(ops[i]));
+    as.and_(as.eax, in_row - 1);
+    as.shl(as.eax, std::countr_zero(bytes));
+    as.prefetcht0(as.ptr[temp + as.rax + (bytes - 1)]);
   }
 }
 

@@ -16,7 +16,7 @@ class RowOperands : public PostOperands {
   };
 
   // For rows of n columns. `temp` is clobbered by loads, rax by next_row, both
-  // by prefetch.
+  // by prefetch and prefetch_part.
   RowOperands(Assembler& as, Words& words, const PostSpecs& specs, int n, const Source& source,
               const Xbyak::Reg64& temp);
 
@@ -27,6 +27,10 @@ class RowOperands : public PostOperands {
   // Asks for the next `rows` rows, long before they are read: a panel sees so few bytes of a row
   // that no hardware prefetcher follows.
   void prefetch(int rows);
+  // The same in that many parts, of which `left`, at least one, are to come.
+  int prefetch_parts(int rows) const;
+  void prefetch_part(int rows, const Xbyak::Reg64& left);
+  bool any() const { return count > 0; }
   void next_row();
   void load(const Xbyak::Xmm& v, int op, DType type, int j) override;
 

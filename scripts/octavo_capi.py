@@ -107,7 +107,8 @@ class Tensor(ctypes.Structure):
 
 class QconvArgs(Structure):
     _fields_ = [("struct_size", ctypes.c_size_t), ("batch", i64), ("in_size", AXES),
-                ("a", Tensor), ("c", Tensor), ("add", Tensor), ("post", pointer)]
+                ("a", Tensor), ("c", Tensor), ("add", Tensor), ("post", pointer),
+                ("scratch", pointer), ("scratch_bytes", ctypes.c_size_t)]
 
 
 class Octavo:
