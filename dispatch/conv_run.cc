@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 
+#include "dispatch/conv_depthwise_run.h"
 #include "dispatch/conv_task.h"
 #include "dispatch/status.h"
 
@@ -27,53 +28,19 @@ void run_taps(const ConvJob& job, int64_t i, uint8_t* scratch) {
       scratch);
 }
 
-// Pairs of output rows, which the kernels compute together, by blocks of channels, all of them.
-int64_t depthwise_units(const ConvJob& job) {
-  return ceil_div(job.out[1], 2) * job.plan.depthwise->blocks();
-}
-
-void run_depthwise(const ConvJob& job, int64_t i, uint8_t* scratch) {
-  const auto& axes = job.plan.shape.axes;
-  const int64_t blocks = job.plan.depthwise->blocks();
-  const IndexRange units = part(depthwise_units(job), job.row_tasks, i);
-  for (int64_t b = 0; b < job.batch; ++b) {
-    const DepthwiseImage image{job.a.data + b * job.a.batch,
-                               job.in[1],
-                               job.in[2],
-                               job.a.stride[1],
-                               job.a.stride[2],
-                               axes[1].pad_begin,
-                               axes[2].pad_begin,
-                               job.c.data + b * job.c.batch,
-                               job.out[1],
-                               job.out[2],
-                               job.c.stride[1],
-                               job.c.stride[2]};
-    // Whole pairs, and before and behind them some blocks of one.
-    for (int64_t u = units.begin; u < units.end;) {
-      const int64_t pair = u / blocks, block = u % blocks, left = units.end - u;
-      const int64_t pairs = block == 0 ? std::max<int64_t>(1, left / blocks) : 1;
-      const int64_t end = std::min(blocks, block + left);
-      const IndexRange rows{2 * pair, std::min(2 * (pair + pairs), job.out[1])};
-      job.plan.depthwise->run(image, rows, {block, end}, scratch);
-      u += (pairs - 1) * blocks + end - block;
-    }
-  }
-}
-
-// Not inlined, so that runs with scratch do not have it in their frame.
-[[gnu::noinline]] void run_depthwise_on_stack(const ConvJob& job, int64_t i) {
-  alignas(kScratchAlignment) uint8_t scratch[kMaxDepthwiseScratch];
-  run_depthwise(job, i, scratch);
+void do_task(const ConvJob& job, int64_t i) {
+  const ScopedFloatMode float_mode;
+  uint8_t* const scratch =
+      job.scratch ? job.scratch + static_cast<size_t>(i) * job.task_scratch : nullptr;
+  job.plan.depthwise ? run_depthwise_task(job, i, scratch) : run_taps(job, i, scratch);
 }
 
 void run_task(void* arg, size_t index) {
   const ConvJob& job = *static_cast<const ConvJob*>(arg);
-  const ScopedFloatMode float_mode;
-  const auto i = static_cast<int64_t>(index);
-  uint8_t* const scratch = job.scratch ? job.scratch + index * job.task_scratch : nullptr;
-  if (!job.plan.depthwise) return run_taps(job, i, scratch);
-  scratch ? run_depthwise(job, i, scratch) : run_depthwise_on_stack(job, i);
+  if (index == 0) return do_task(job, 0);
+  // Another thread has just written it: all its lines come at once this way, not one by one.
+  const ConvJob copy = job;
+  do_task(copy, static_cast<int64_t>(index));
 }
 
 // ---- one run --------------------------------------------------------------------------------
@@ -196,7 +163,7 @@ void schedule(ConvJob* j) {
   const int64_t t = useful_threads(cycles, threads);
   if (t == 1) return;
   if (plan.depthwise) {
-    j->row_tasks = std::min(depthwise_units(*j), t);
+    j->row_tasks = std::min(DepthwiseUnits(j->out[1], plan.depthwise->blocks()).count(), t);
     return;
   }
   const Shares shares =

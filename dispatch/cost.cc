@@ -184,9 +184,9 @@ double entry_cycles(const KernelRow& row, const WorkSize& size) {
 }
 
 int64_t useful_threads(double cycles, int threads) {
-  // Two microseconds: some times what it costs to hand work to a thread that is awake. Mobile
-  // networks on two threads (Zen 4, 2026-11-24) gain as much with 3000 and with 10000.
-  constexpr double kCyclesPerThread = 6000;
+  // Half of a microsecond to hand work over and wait for it is then made good (Zen 4, 2026-11-24: a
+  // product of 2.4 us takes 1.8 on two threads).
+  constexpr double kCyclesPerThread = 4000;
   return static_cast<int64_t>(std::clamp(cycles / kCyclesPerThread, 1.0, double(threads)));
 }
 

@@ -21,9 +21,9 @@ namespace {
 // Long against the clock's resolution and the first call's cache misses, short against
 // interruptions: a disturbed round is then rare, and the median drops it.
 constexpr double kBlockSeconds = 500e-6;
-// With several threads every block starts with a pause (below), which shorter blocks would
-// multiply.
-constexpr double kThreadedBlockSeconds = 5e-3;
+// With several threads every block starts with a pause (below) and is then a group of so long,
+// whose median counts: what interrupts one thread holds up all.
+constexpr double kThreadedGroupSeconds = 5e-3;
 constexpr int64_t kMinRounds = 11;
 
 // Whether another thread of this process is running or ready to: asked of /proc, since clocks of
@@ -51,34 +51,42 @@ void wait_for_idle_threads() {
 // Blocks of calls of one subject.
 class Blocks {
  public:
-  Blocks(Subject& subject, int threads) : subject_(subject), threads_(threads) { calibrate(); }
+  Blocks(Subject& subject, int threads) : subject_(subject) {
+    calibrate();
+    if (threads > 1) group_ = std::max(1L, std::lround(kThreadedGroupSeconds / calls_seconds()));
+  }
 
   // Seconds per call over one block.
   double time_block() {
-    if (threads_ > 1) {
-      wait_for_idle_threads();
-      subject_.run(1);  // wakes the subject's own threads
-    }
-    return time_calls(subject_, calls_) / static_cast<double>(calls_);
+    if (group_ == 0) return time_some();
+    wait_for_idle_threads();
+    subject_.run(1);  // wakes the subject's own threads
+    std::vector<double> times(static_cast<size_t>(group_));
+    for (double& time : times) time = time_some();
+    return median(times);
   }
 
-  double block_seconds() const { return call_seconds_ * static_cast<double>(calls_); }
+  double block_seconds() const {
+    return calls_seconds() * static_cast<double>(std::max(1L, group_));
+  }
 
  private:
+  double time_some() { return time_calls(subject_, calls_) / static_cast<double>(calls_); }
+  double calls_seconds() const { return call_seconds_ * static_cast<double>(calls_); }
+
   void calibrate() {
-    const double target = threads_ > 1 ? kThreadedBlockSeconds : kBlockSeconds;
     subject_.run(1);  // first touches of memory
     for (calls_ = 1;; calls_ *= 2) {
       const double seconds = time_calls(subject_, calls_);
       call_seconds_ = seconds / static_cast<double>(calls_);
-      if (seconds >= target / 2) break;
+      if (seconds >= kBlockSeconds / 2) break;
     }
-    calls_ = std::max<int64_t>(1, std::lround(std::ceil(target / call_seconds_)));
+    calls_ = std::max<int64_t>(1, std::lround(std::ceil(kBlockSeconds / call_seconds_)));
   }
 
   Subject& subject_;
-  int threads_;
   int64_t calls_ = 1;
+  long group_ = 0;  // times of so many calls in a block; 0: one thread, no pause
   double call_seconds_ = 0;
 };
 

@@ -1,0 +1,50 @@
+#include "dispatch/conv_depthwise_run.h"
+
+#include <algorithm>
+
+namespace oct {
+namespace {
+
+void run(const ConvJob& job, int64_t i, uint8_t* scratch) {
+  const auto& axes = job.plan.shape.axes;
+  const DepthwiseUnits units(job.out[1], job.plan.depthwise->blocks());
+  const IndexRange share = units.share(i, job.row_tasks);
+  for (int64_t b = 0; b < job.batch; ++b) {
+    const DepthwiseImage image{job.a.data + b * job.a.batch,
+                               job.in[1],
+                               job.in[2],
+                               job.a.stride[1],
+                               job.a.stride[2],
+                               axes[1].pad_begin,
+                               axes[2].pad_begin,
+                               job.c.data + b * job.c.batch,
+                               job.out[1],
+                               job.out[2],
+                               job.c.stride[1],
+                               job.c.stride[2]};
+    units.for_rectangles(share, [&](IndexRange rows, IndexRange blocks) {
+      job.plan.depthwise->run(image, rows, blocks, scratch);
+    });
+  }
+}
+
+// Not inlined, so that runs with scratch do not have it in their frame.
+[[gnu::noinline]] void run_on_stack(const ConvJob& job, int64_t i) {
+  alignas(64) uint8_t scratch[kMaxDepthwiseScratch];
+  run(job, i, scratch);
+}
+
+}  // namespace
+
+int64_t DepthwiseUnits::begin(int64_t i, int64_t parts) const {
+  const int64_t at = rows_ * blocks_ * i / parts;  // in rows of a block
+  const int64_t pair = at / (2 * blocks_);
+  const int64_t rows = std::clamp<int64_t>(rows_ - 2 * pair, 1, 2);
+  return pair * blocks_ + (at - pair * 2 * blocks_) / rows;
+}
+
+void run_depthwise_task(const ConvJob& job, int64_t i, uint8_t* scratch) {
+  scratch ? run(job, i, scratch) : run_on_stack(job, i);
+}
+
+}  // namespace oct
