@@ -26,6 +26,7 @@ constexpr int64_t kDefaultPixels = 28;  // of an output row, when no size is hin
 // Tiles of 8 rows need no more; more would make code for cases that hardly occur.
 constexpr int kMaxClip = 7;
 constexpr double kDiagonalDot = 2;  // cycles of a dot that shuffles A, against one that does not
+constexpr int kHeldTileRows = 8;    // of gemm_holds_panel: some fours
 constexpr int64_t kMostFixedSteps = 8;  // of K in a tap: beyond, a loop costs next to nothing
 
 LayerDesc layer_of(const oct_qconv_desc& d, const ConvShape& shape) {
@@ -168,6 +169,7 @@ class ConvBuilder {
       spec.run_tail = runs.tail;
       spec.run_count = static_cast<int>(runs.count);
       spec.k_last = std::min(gemm_last_steps(row, spec), runs.whole);
+      if (gemm_holds_panel(row, spec)) plan_.tile_rows = std::min(row.mr, kHeldTileRows);
     }
     if (plan_.diagonal) {
       spec.k_fixed = static_cast<int>((plan_.tap_k + kKr - 1) / kKr);

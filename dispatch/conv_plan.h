@@ -74,6 +74,7 @@ struct oct_qconv {
   bool diagonal = false;                        // panels span groups,
   bool in_lanes = false;                        // and keep sums where A lies (gemm_lanes.h)
   bool packed_a = false;                        // kernels read s16 pairs
+  int tile_rows = 0;         // of every tile but the last; 0: as they divide an output row best
   int clip = 0;              // most outputs that a tap may leave out at either end of a tile
   bool adds = false;         // the first post-operation is add_type's
   bool has_tensors = false;  // any post-operation has one

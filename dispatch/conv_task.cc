@@ -138,9 +138,16 @@ class ConvTask {
     if (split_row_ != &row || split_count_ != count) {
       split_row_ = &row;
       split_count_ = count;
-      split_ = split_rows(count, row, plan_.most_rows(row));
+      split_ = plan_.tile_rows ? split_evenly(count, plan_.tile_rows)
+                               : split_rows(count, row, plan_.most_rows(row));
     }
     return split_;
+  }
+
+  // Tiles of one height and what they leave.
+  static RowSplit split_evenly(int64_t count, int height) {
+    const auto left = static_cast<int>(count % height);
+    return {count / height, left != 0, height, left};
   }
 
   // Outputs q of the row: panels that can share lists of taps together.

@@ -10,8 +10,8 @@
 namespace oct {
 namespace {
 
-// Instructions of the epilogue per vector of sums and per row, and cycles to enter a kernel and to
-// turn from one tile to the next: counted from the listing and rounded.
+// Instructions of the epilogue per vector of sums and, of all kinds, per row; and cycles to enter a
+// kernel and to turn from one tile to the next: counted from the listing and rounded.
 constexpr double kEpiloguePerVector = 4, kEpiloguePerRow = 8;
 constexpr double kCallCycles = 20, kTileCycles = 20;
 
@@ -51,7 +51,7 @@ double b_group_bytes(const KernelRow& row, int n) {
 
 double epilogue_cycles(const CorePorts& p, const KernelRow& row, int m, int n) {
   const int nv = (n + row.lanes - 1) / row.lanes;
-  return m * (kEpiloguePerVector * nv + kEpiloguePerRow) / p.vectors;
+  return m * (kEpiloguePerVector * nv / p.vectors + kEpiloguePerRow / p.instructions);
 }
 
 double tile_epilogue_cycles(const CorePorts& p, int m, int n) {

@@ -195,6 +195,21 @@ class RowEmitter {
 
   void store_bytes() {
     unzip();
+    const int all = rows * r.n;
+    if (rows == 1 || (all & (all - 1)) || r.n != row_nv * w.lanes()) return store_row_by_row();
+    // Rows without a gap between them are one store.
+    Xbyak::Label apart, done;
+    as.cmp(*r.to_stride, r.n);
+    as.jne(apart, as.T_NEAR);
+    w.store_part(as.ptr[r.to], acc[0], all);
+    as.add(r.to, all - r.n);
+    as.jmp(done, as.T_NEAR);
+    as.L(apart);
+    store_row_by_row();
+    as.L(done);
+  }
+
+  void store_row_by_row() {
     for (int i = 0; i < rows; ++i) {
       if (i > 0) {
         w.rotate_lanes(acc[0], row_nv * w.lanes() / 4);

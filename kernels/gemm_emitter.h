@@ -1,5 +1,6 @@
 // The emitter behind emit_gemm_vector: gemm_vector.cc has the tile and its K loops,
-// gemm_diagonal.cc K groups of block-diagonal B, gemm_mixed.cc those of BForm::kMixed.
+// gemm_runs.cc what is particular to runs, gemm_diagonal.cc K groups of block-diagonal B,
+// gemm_mixed.cc those of BForm::kMixed.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +17,11 @@ namespace oct {
 inline constexpr int kMaxUnroll = 4;    // K groups per iteration of the main loop
 inline constexpr int kManyDots = 12;    // in a group: two groups hide the loop's own instructions
 inline constexpr int kRowsPerBase = 4;  // rows reached from one base: 0, 1, 2 and 3 strides away
+inline constexpr int kEpilogueRegisters = 2;
 inline constexpr int kMaxBases = (kMaxVectorMr + kRowsPerBase - 1) / kRowsPerBase;
+
+// Words of B that no memory operand can stand for.
+inline bool made_in_registers(const DotShape& dot) { return dot.b_loads < dot.b_words; }
 
 // How the register file is shared out.
 struct Budget {
@@ -47,12 +52,14 @@ class GemmEmitter {
   };
 
   // ---- positional accessors ----
-  Xmm acc(int i, int j, int set = 0) const { return w.reg(acc_regs[(set * m + i) * nv + j]); }
+  Xmm acc(int i, int j, int set = 0) const {
+    return w.reg(acc_regs[(set * sum_rows + i % sum_rows) * nv + j]);
+  }
   Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
   // Where row i of the current tile begins, less the groups passed.
-  Xbyak::RegExp a_row(int i) const {
-    const Reg64& base = rA[i / kRowsPerBase];
-    switch (i % kRowsPerBase) {
+  Xbyak::RegExp a_row(int i) const { return strides_from(rA[i / kRowsPerBase], i % kRowsPerBase); }
+  Xbyak::RegExp strides_from(const Reg64& base, int count) const {
+    switch (count) {
       case 0: return base;
       case 1: return base + rAStride;
       case 2: return base + rAStride * 2;
@@ -102,6 +109,7 @@ class GemmEmitter {
   }
 
   // ---- steps: gemm_vector.cc ----
+  void tile();
   void load_args();
   void set_bases();
   void init_sums();
@@ -119,8 +127,6 @@ class GemmEmitter {
   template <class Iteration>
   void paced_iterations(Iteration iteration);
   void enter_tap();
-  void run_loop();
-  void shared_groups();
   void group(Rows rows, const GroupForm& form, int u, int set, std::optional<int> tail);
   RowWords row_words(const GroupForm& form);
   HeldB hold_b(const GroupForm& form, int u);
@@ -132,11 +138,20 @@ class GemmEmitter {
   void load_tail_bytes(const Xbyak::RegExp& from, int count);
   void merge_sets();
   void finish_rows();
+  void load_epilogue_args();
   std::vector<HeldB> hold_last_steps();
   void last_steps(Rows rows, const std::vector<HeldB>& b);
   void epilogue(Rows rows);
   void load_row_pointer(size_t argument);
   void add_row_terms(int i, const Xmm* sums, int count);
+
+  // ---- gemm_runs.cc ----
+  void run_loop();
+  void shared_groups();
+  void hold_panel();
+  std::vector<Xmm> take_words(int count);
+  void held_tile();
+  void held_dots(Rows rows);
 
   // ---- gemm_mixed.cc ----
   void mixed_k_loop(Rows rows);
@@ -170,7 +185,9 @@ class GemmEmitter {
                             Reg64(Operand::RBP)};
   // Of these tiles, which are at most 12 rows high.
   const Reg64 &rRowInit = rA[kMaxBases - 1], &rList = rA[kMaxBases - 1];
-  const Reg64 &rMult = rA[1], &rBias = rA[2], &rParams = rTap;
+  const Reg64& rParams = rTap;
+  const Reg64& mult() const { return holds_panel ? rTile : rA[1]; }
+  const Reg64& bias() const { return holds_panel ? rB : rA[2]; }
   static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |
                                         1u << Operand::R12 | 1u << Operand::R13 |
                                         1u << Operand::R14 | 1u << Operand::R15;
@@ -184,11 +201,14 @@ class GemmEmitter {
   const DotShape& dot = w.shape;
   const int vector_registers_;
   RegisterPool pool;
+  const bool holds_panel;  // all of it, in registers
+  const int sum_rows;      // rows whose sums are in registers at a time
   const Budget budget;
   RowOperands operands;
   const int unroll = m * nv >= kManyDots ? 2 : kMaxUnroll;
   std::vector<RegisterPool::Role> roles;                   // held for the whole function
   std::vector<std::vector<RegisterPool::Role>> sum_roles;  // of rows that are not finished
+  std::vector<Xmm> panel_words, init_words, mult_words;    // with holds_panel; as far as they fit
   std::vector<int> acc_regs, constant_reg, shift_reg, selector_regs;
 };
 

@@ -38,7 +38,6 @@ namespace {
 constexpr int kDotsPerCycle = 2;  // at most: what splitting K must hide the latency of
 // A's words, the constant, a temporary, and the order of A's bytes or one word more.
 constexpr int kMixedRegisters = 4;
-constexpr int kEpilogueRegisters = 2;
 
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)
@@ -48,9 +47,6 @@ Dot dot_of(const KernelRow& row) {
   if (row.flags & kRowSignedA) return Dot::kVnniSS;
   return has_vnni(row.isa) ? Dot::kVnni : Dot::kSplit16;
 }
-
-// Words of B that no memory operand can stand for.
-bool made_in_registers(const DotShape& dot) { return dot.b_loads < dot.b_words; }
 
 Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
   const DotShape dot = dot_shape(dot_of(row));
@@ -78,17 +74,20 @@ GemmEmitter::GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& sp
       packed_a(row.a_form == AForm::kPairs16), mixed(row.b_form == BForm::kMixed),
       words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
       vector_registers_(vector_registers(row.isa)), pool(vector_registers_),
-      budget(spec.in_lanes ? Budget{1, 0, 0, true} : plan_registers(row, m, nv, spec.a_shift)),
+      holds_panel(gemm_holds_panel(row, spec)), sum_rows(holds_panel ? kRowsPerBase : m),
+      budget(spec.in_lanes ? Budget{1, 0, 0, true}
+             : holds_panel ? Budget{1, 1, 0, true}
+                           : plan_registers(row, m, nv, spec.a_shift)),
       operands(as, w, spec.epilogue.post, spec.n,
                {rArgs, offsetof(GemmArgs, post), spec.counts_rows() ? 16 : 8}, rOperand) {
   assert(budget.fits && m <= row.mr && spec.n <= row.nr);
   const auto take = [&](std::vector<int>& to, int count) {
     for (int i = 0; i < count; ++i) to.push_back(roles.emplace_back(pool.take()).index());
   };
-  sum_roles.resize(static_cast<size_t>(m));
-  for (int i = 0; i < m * nv * budget.split; ++i)
+  sum_roles.resize(static_cast<size_t>(sum_rows));
+  for (int i = 0; i < sum_rows * nv * budget.split; ++i)
     acc_regs.push_back(
-        sum_roles[static_cast<size_t>(i / nv % m)].emplace_back(pool.take()).index());
+        sum_roles[static_cast<size_t>(i / nv % sum_rows)].emplace_back(pool.take()).index());
   if (mixed) {
     exact_words = make_words(as, row.isa, row.lanes, Dot::kWide16);
     return;
@@ -101,8 +100,19 @@ GemmEmitter::GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& sp
 void GemmEmitter::emit() {
   as.enter(kUsedGprs);
   load_args();
+  if (holds_panel) hold_panel();
   Xbyak::Label next_tile;
   as.L(next_tile);
+  holds_panel ? held_tile() : tile();
+  as.dec(as.qword[rsp_tiles()]);
+  as.jnz(next_tile, as.T_NEAR);
+  as.add(as.rsp, spec.counts_rows() ? 16 : 8);
+  operands.pop();
+  as.leave();
+}
+
+// ---- steps ----
+void GemmEmitter::tile() {
   init_sums();
   if (!paces_prefetch()) operands.prefetch(m);
   if (spec.run_count)
@@ -113,14 +123,8 @@ void GemmEmitter::emit() {
     whole_k();
   merge_sets();
   finish_rows();
-  as.dec(as.qword[rsp_tiles()]);
-  as.jnz(next_tile, as.T_NEAR);
-  as.add(as.rsp, spec.counts_rows() ? 16 : 8);
-  operands.pop();
-  as.leave();
 }
 
-// ---- steps ----
 void GemmEmitter::load_args() {
   as.mov(rTile, arg(offsetof(GemmArgs, a)));
   as.mov(rAStride, arg(offsetof(GemmArgs, a_stride_bytes)));
@@ -131,6 +135,7 @@ void GemmEmitter::load_args() {
   if (spec.counts_rows()) as.push(0);             // where the tile's row numbers begin, in bytes
   as.push(arg_qword(offsetof(GemmArgs, tiles)));  // counted down on the stack
   if (packed_a) as.mov(rRowInit, arg(offsetof(GemmArgs, row_init)));
+  if (spec.run_tail) w.announce_inserts(spec.run_tail);
   if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
     w.announce_partial(bytes);
   if (mixed) return;
@@ -201,69 +206,6 @@ void GemmEmitter::enter_tap() {
   as.add(rA[0], as.ptr[rTap + offsetof(Tap, a_offset)]);
   as.add(rB, as.ptr[rTap + offsetof(Tap, b_offset)]);
   set_bases();
-}
-
-// Whole steps of every tap, and what they share; the last steps of the last tap remain.
-void GemmEmitter::run_loop() {
-  const GroupForm form = plain_form();
-  const auto steps = [&](int count) {
-    for (int u = 0; u < count; ++u) group({0, m}, form, u, u % budget.split, std::nullopt);
-  };
-  as.mov(rTap, arg(offsetof(GemmArgs, taps)));
-  if (spec.run_count > 1) {
-    Xbyak::Label next;
-    as.L(next);
-    enter_tap();
-    steps(spec.k_fixed);
-    as.add(rTap, sizeof(Tap));
-    as.mov(rK, arg(offsetof(GemmArgs, taps_end)));
-    as.sub(rK, sizeof(Tap));
-    as.cmp(rTap, rK);
-    as.jb(next, as.T_NEAR);
-  }
-  if (spec.run_tail) shared_groups();
-  enter_tap();
-  steps(spec.k_fixed - spec.k_last);
-}
-
-// The groups that several taps' tails share. Of each tap comes the dword in which its tail lies
-// where the group has it; a base each, for the row that rK is at.
-void GemmEmitter::shared_groups() {
-  const GroupForm form = plain_form();
-  RowWords r = row_words(form);
-  if (r.t.empty()) r.t.push_back(w.reg(r.roles.emplace_back(pool.take()).index()));
-  const Xmm& from = r.t[0];
-  const int tail = spec.run_tail, sharers = kKr / tail;
-  const auto mask = [&](int p) { return ((1u << 8 * tail) - 1) << 8 * p * tail; };
-  const int reserved = made_in_registers(dot) ? nv * dot.b_words : 0;
-  std::vector<Xmm> masks;
-  for (int p = 1; p < std::min(sharers, spec.run_count) && pool.available() > reserved; ++p) {
-    masks.push_back(w.reg(r.roles.emplace_back(pool.take()).index()));
-    load(masks.back(), as.constant({mask(p)}));
-  }
-  as.mov(rB, arg(offsetof(GemmArgs, b)));
-  int u = spec.run_count * spec.k_fixed;
-  for (int first = 0; first < spec.run_count; first += sharers, ++u) {
-    const int count = std::min(sharers, spec.run_count - first);
-    const HeldB b = made_in_registers(dot) ? hold_b(form, u) : no_b();
-    for (int p = 0; p < count; ++p) {
-      as.mov(rA[p], rTile);
-      const int from_last = first + p + 1 - spec.run_count;  // where rTap is
-      as.add(rA[p], as.ptr[rTap + (from_last * static_cast<int>(sizeof(Tap)) +
-                                   static_cast<int>(offsetof(Tap, a_offset)))]);
-    }
-    as.xor_(rK.cvt32(), rK.cvt32());
-    for (int i = 0; i < m; ++i) {
-      for (int p = 0; p < count; ++p) {
-        as.vpbroadcastd(p ? from : r.a[0], as.ptr[rA[p] + rK + (spec.k_fixed * kKr - p * tail)]);
-        const auto held = static_cast<size_t>(p - 1);
-        if (p) w.select_bytes(r.a[0], from, mask(p), held < masks.size() ? &masks[held] : nullptr);
-      }
-      ready_a(form, r.a);
-      dots(form, r, b, i, u, 0);
-      if (i < m - 1) as.add(rK, rAStride);
-    }
-  }
 }
 
 // One K loop for each value of Tap::clip. Which one runs follows a fixed pattern within a
@@ -466,11 +408,7 @@ void GemmEmitter::merge_sets() {
 // The last steps of K and the epilogue, some rows at a time: dots of the next rows stand amid the
 // epilogue of these, so that the core has both to do.
 void GemmEmitter::finish_rows() {
-  if (spec.epilogue.c_type != DType::kS32) {
-    as.mov(rMult, arg(offsetof(GemmArgs, mult)));
-    as.mov(rBias, arg(offsetof(GemmArgs, bias)));
-    as.mov(rParams, arg(offsetof(GemmArgs, epilogue)));
-  }
+  load_epilogue_args();
   if (spec.in_lanes) as.mov(rK, arg(offsetof(GemmArgs, init)));
   const int together = epilogue_rows_together(w, spec.epilogue, spec.n);
   const auto rows_from = [&](int i) { return Rows{i, std::min(i + together, m)}; };
@@ -479,11 +417,19 @@ void GemmEmitter::finish_rows() {
   for (int i = 0; i < m; i += together) {
     if (i + together < m) last_steps(rows_from(i + together), b);
     epilogue(rows_from(i));
+    for (int r = i; r < rows_from(i).end; ++r) sum_roles[static_cast<size_t>(r)].clear();
   }
   if (spec.counts_rows()) as.add(as.qword[rsp_tiles() + 8], 4 * m);
   // The next tile of A, m strides on.
   as.imul(rTmp, rAStride, m);
   as.add(rTile, rTmp);
+}
+
+void GemmEmitter::load_epilogue_args() {
+  if (spec.epilogue.c_type == DType::kS32) return;
+  as.mov(mult(), arg(offsetof(GemmArgs, mult)));
+  as.mov(bias(), arg(offsetof(GemmArgs, bias)));
+  as.mov(rParams, arg(offsetof(GemmArgs, epilogue)));
 }
 
 // B of every last step: in registers all the while if there is room beside what else is needed.
@@ -516,8 +462,9 @@ void GemmEmitter::last_steps(Rows rows, const std::vector<HeldB>& b) {
 }
 
 void GemmEmitter::epilogue(Rows rows) {
-  EpilogueRow row{w,     pool,    spec.epilogue, spec.n,    rC,    rMult,
-                  rBias, rParams, nullptr,       &operands, &rTmp, &rCStride};
+  const Xmm* const held_mult = mult_words.empty() ? nullptr : mult_words.data();
+  EpilogueRow row{w,      pool,    spec.epilogue, spec.n,    rC,    mult(),
+                  bias(), rParams, held_mult,     &operands, &rTmp, &rCStride};
   const std::vector<uint32_t> bytes = spec.in_lanes ? lane_bytes() : std::vector<uint32_t>();
   if (spec.in_lanes) row.byte_order = &bytes;
   std::vector<Xmm> sums;
@@ -536,7 +483,6 @@ void GemmEmitter::epilogue(Rows rows) {
   emit_epilogue_rows(as, row, sums.data(), static_cast<int>(sums.size()) / count, count);
   as.add(rC, rCStride);
   operands.next_row();
-  for (int i = rows.begin; i < rows.end; ++i) sum_roles[static_cast<size_t>(i)].clear();
 }
 
 // rTmp = the tile's first of the rows' numbers to which that argument points.
@@ -578,6 +524,17 @@ int gemm_last_steps(const KernelRow& row, const GemmSpec& spec) {
   const DotShape dot = dot_shape(dot_of(row));
   if (row.b_form == BForm::kMixed || made_in_registers(dot) || !several) return 0;
   return spec.epilogue.has_post() ? 4 : 2;
+}
+
+bool gemm_holds_panel(const KernelRow& row, const GemmSpec& spec) {
+  const DotShape dot = dot_shape(dot_of(row));
+  if (!spec.run_count || spec.run_count > kMaxBases || spec.counts_rows() || dot.temporaries ||
+      vector_registers(row.isa) < 32)
+    return false;
+  const int nv = (spec.n + row.lanes - 1) / row.lanes;
+  return (spec.run_groups() + kRowsPerBase) * nv + dot.a_words + spec.a_shift +
+             kEpilogueRegisters <=
+         vector_registers(row.isa);
 }
 
 void emit_gemm_vector(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m) {

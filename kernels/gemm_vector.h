@@ -18,6 +18,10 @@ TileOps gemm_tile_ops(const KernelRow& row, int m, int nv);
 // How many steps of K it is worth to have among GemmSpec::k_last for such a panel and epilogue.
 int gemm_last_steps(const KernelRow& row, const GemmSpec& spec);
 
+// Whether the kernel keeps a panel for runs (GemmSpec::run_count) in registers while it goes along
+// the rows. Then they go by kRowsPerBase, and how many make a tile matters little.
+bool gemm_holds_panel(const KernelRow& row, const GemmSpec& spec);
+
 // EmitGemm for every vector row of the table.
 void emit_gemm_vector(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m);
 

@@ -77,6 +77,8 @@ struct GemmSpec {
   bool in_lanes = false;  // sums lie as A does: kernels/gemm_lanes.h
   EpilogueSpec epilogue;
 
+  // K groups of all runs, with those they share.
+  int run_groups() const { return run_count * k_fixed + (run_count * run_tail + kKr - 1) / kKr; }
   // Whether numbers of rows are read.
   bool counts_rows() const { return row_terms > 0 || epilogue.row_scale; }
 

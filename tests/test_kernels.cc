@@ -148,7 +148,7 @@ TEST_P(Kernels, BlockDiagonalTapsMatchTheReference) {
 TEST_P(Kernels, SharedTailsMatchTheReference) {
   if (row.isa == Isa::kAmx || row.a_form != AForm::kBytes || row.b_form == BForm::kMixed) return;
   for (int repeat = 0; repeat < by_effort_at(place, 1, 4, 30); ++repeat)
-    for (int64_t k : {5, 6, 9, 10, 21, 22})
+    for (int64_t k : {5, 6, 8, 9, 10, 12, 21, 22})
       for (int taps = 1; taps <= 7; taps += 2) {
         KernelCase c = draw();
         if (c.input.safe_weights) continue;  // pairs of tails are not proven
