@@ -389,7 +389,8 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
     plan->has_tensors = has_tensor(plan->layer.epilogue.post);
     for (ConvAxis& axis : shape.axes) make_phases(&axis);
     plan->context = &context;
-    plan->folded = should_fold(shape);
+    plan->folded =
+        should_fold(shape, full_rank(*plan, d.size_hint), context.isas.vnni() != nullptr);
     const int to_s8 = plan->layer.w_shift_to_s8();
     const bool affine = plan->layer.has_zero_points(to_s8);
     plan->diagonal = !affine && should_be_diagonal(shape, widest_vector(context.isas));
