@@ -14,12 +14,14 @@
 // with a = |x| and Phi the normal distribution. h is a polynomial of degree six in a - c for each
 // of sixteen intervals, four to each octave of a + offset: sixteen coefficients are a permutation's
 // table. The last of its multiply-adds rounds h once, the others hardly count. In the interval that
-// begins at zero, where h(c) = 0, they would: there the slope is taken out, which is exact.
+// begins at zero, where h(c) = 0, they would: there the slope is taken out, which is exact. Where
+// it is 1, or 1/2 and the table holds 2 h, the term is a - c itself, and the greater of it and
+// h(c): in other intervals that is h(c).
 //
 // e^y = 2^n (1 + r p(r)), n = rne(y / ln 2) and r what remains of -a, -2 y or the tanh form's
 // a (x1 + a^2), so that no constant gets between the exact product and the subtraction: y's factor
-// is in the coefficients of p. 1 is never added to r p(r): fma(h r, p, h) is the product with one
-// rounding less.
+// is in the coefficients of p, which the tanh form has fitted to the first one's rounding. 1 is
+// never added to r p(r): fma(h r, p, h) is the product with one rounding less.
 //
 // Errors stay below 2 ulp for all floats. Single ones come near, which samples do not show: whoever
 // changes a constant has to go through all of them between 2^-24 and 128, and to add the farthest
@@ -59,37 +61,34 @@ inline constexpr Exponential kExpOfA{-static_cast<float>(kLog2E), 0x1.62e42p-1f,
                                      exp_terms(-1)};
 inline constexpr Exponential kExpOfSquare{-static_cast<float>(kLog2E / 2), 0x1.62ep0f,
                                           0x1.0bfbe8p-14f, exp_terms(-0.5)};
-// The tanh form's r is multiplied by a factor after all, since its own rounding comes to more than
-// the others leave room for. That is -2 sqrt(2 / pi) 0.044715 / unit; as unit is nearly ln 2, it
-// makes n of a (x1 + a^2), too. Of such units this is one where factor and unit are both floats
-// (the former to 2^-36 of itself); the terms are fitted for it.
-inline constexpr Exponential kExpOfCubic{-0x1.a5a8aap-4f,
-                                         0x1.36ep3f,
-                                         0x1.45026p-14f,
-                                         {0x1.62e378p-1f, 0x1.ebf9dcp-3f, 0x1.c6acccp-5f,
-                                          0x1.3b2c9ap-7f, 0x1.5efce6p-10f, 0x1.409f32p-13f}};
+inline constexpr Exponential kExpOfCubic{-0x1.a5a7dp-4f,
+                                         0x1.36d9d6p3f,
+                                         -0x1.25115cp-22f,
+                                         {-0x1.2444f2p-4f, 0x1.4dad58p-9f, -0x1.fbee98p-15f,
+                                          0x1.21f674p-20f, -0x1.09f9ap-26f, 0x1.912p-33f}};
 // x1 = 1 / 0.044715.
 inline constexpr float kX1High = 0x1.65ep4f, kX1Low = -0x1.b4244cp-9f;
 
 // Per interval, in the order of the low bits of the exponent and the high ones of the mantissa of
 // a + offset: c, the slope, and the coefficients of what remains of h.
 inline constexpr int kDegree = 6, kIntervals = 16, kIntervalShift = 21;
+enum class Slope {
+  kNone,
+  kUnit,  // h(c) becomes max(h(c), a - c)
+  kTable  // or h(c) + slope (a - c)
+};
 enum TableRow { kCentre, kSlope, kFirst, kTableRows = kFirst + kDegree + 1 };
 struct Table {
   float offset;  // 1 or 2
   float high;    // a is bounded by this: beyond, results do not change
   float last;    // in the last interval, which reaches beyond the table
+  int exponent;  // h is held times 2^exponent
+  Slope slope;
   std::array<std::array<float, kIntervals>, kTableRows> rows;
-
-  constexpr bool has_slope() const {
-    for (float slope : rows[kSlope])
-      if (slope != 0) return true;
-    return false;
-  }
 };
 
 // clang-format off
-inline constexpr Table kErf{1, 14.5f, 14.5f, {{
+inline constexpr Table kErf{1, 14.5f, 14.5f, 0, Slope::kTable, {{
     {0x1.40023ap0f, 0x1.c0022ap0f, 0x1.2001e8p1f, 0x1.6000a8p1f, 0x1.c000bep1f, 0x1.200078p2f, 0x1.600016p2f, 0x1.a0020ap2f, 0x1.000186p3f, 0x1.40001p3f, 0x1.8000a4p3f, 0x1.c0001cp3f, 0, 0x1.8000dap-2f, 0x1.4001aep-1f, 0x1.c000e2p-1f},
     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1p-1f, 0, 0, 0},
     {0x1.27605ep-2f, 0x1.4befdep-2f, 0x1.62041ep-2f, 0x1.701f0ep-2f, 0x1.7d242ep-2f, 0x1.86c634p-2f, 0x1.8c2b8ap-2f, 0x1.8f76f4p-2f, 0x1.926984p-2f, 0x1.948c6ep-2f, 0x1.95bcb6p-2f, 0x1.9676b8p-2f, 0, 0x1.2389cp-3f, 0x1.9de6b2p-3f, 0x1.f559d2p-3f},
@@ -100,18 +99,18 @@ inline constexpr Table kErf{1, 14.5f, 14.5f, {{
     {0x1.e14ea6p-9f, 0x1.6c162ap-10f, 0x1.2bf7f4p-11f, 0x1.096b62p-12f, 0x1.647176p-14f, 0x1.86328ap-16f, 0x1.f9147ap-18f, 0x1.771236p-19f, 0x1.ab20a4p-21f, 0x1.947e6ep-23f, 0x1.e3fe38p-25f, 0x1.55947ap-26f, 0x1.f206e8p-5f, 0x1.950a08p-6f, 0x1.c6a762p-7f, 0x1.069b2ep-7f},
     {-0x1.4196b4p-10f, -0x1.c7da3ep-12f, -0x1.308622p-13f, -0x1.381618p-14f, -0x1.4b321ep-16f, -0x1.38bb9ep-18f, -0x1.73c666p-20f, -0x1.9d118p-21f, -0x1.c42e42p-24f, -0x1.5fa5eep-26f, -0x1.624444p-28f, 0x1.5572e2p-34f, -0x1.487494p-6f, -0x1.50e48ep-7f, -0x1.5d855cp-8f, -0x1.7461dp-9f},
 }}};
-inline constexpr Table kTanhForm{1, 11, 11, {{
+inline constexpr Table kTanhForm{1, 11, 11, 1, Slope::kUnit, {{
     {0x1.4052dcp0f, 0x1.c00048p0f, 0x1.200142p1f, 0x1.5feb72p1f, 0x1.c001aep1f, 0x1.1fc22ep2f, 0x1.600256p2f, 0x1.a00256p2f, 0x1.000256p3f, 0x1.4p3f, 0x1.8p3f, 0x1.cp3f, 0, 0x1.80025p-2f, 0x1.4001b4p-1f, 0x1.c0017ep-1f},
-    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1p-1f, 0, 0, 0},
-    {0x1.1e7f88p0f, 0x1.ae0762p0f, 0x1.1c86p1f, 0x1.5eedecp1f, 0x1.bfed7ep1f, 0x1.1fc218p2f, 0x1.600256p2f, 0x1.a00256p2f, 0x1.000256p3f, 0x1.4p3f, 0x1.8p3f, 0x1.cp3f, 0, 0x1.f042bp-3f, 0x1.d5be32p-2f, 0x1.6a7a56p-1f},
-    {0x1.1f626p0f, 0x1.1c9198p0f, 0x1.0f565p0f, 0x1.05a096p0f, 0x1.009ebap0f, 0x1.0001f6p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0x1p0f, 0, 0x1.923528p-1f, 0x1.e0b974p-1f, 0x1.0c031p0f},
-    {0x1.49a8aap-5f, -0x1.71c906p-5f, -0x1.92f234p-5f, -0x1.aaffap-6f, -0x1.18156cp-8f, -0x1.506e1ap-14f, -0x1.1e14a6p-21f, -0x1.1d5598p-34f, -0x1.4888d4p-50f, -0x1.708ed2p-94f, 0, 0, 0x1.988452p-2f, 0x1.61c8d8p-2f, 0x1.0e0d84p-2f, 0x1.5793fap-3f},
-    {-0x1.7885cap-4f, -0x1.8d518cp-6f, 0x1.886bdap-7f, 0x1.f3a63p-7f, 0x1.1e55b8p-8f, 0x1.14d26p-13f, 0x1.46a68p-20f, 0x1.820e52p-33f, -0x1.41602ap-50f, -0x1.9f90a8p-94f, 0, 0, 0x1.291e22p-20f, -0x1.708ad2p-4f, -0x1.f955aap-4f, -0x1.05c3dp-3f},
-    {0x1.15ab42p-5f, 0x1.d13c98p-6f, 0x1.0c6e74p-7f, -0x1.6e181p-9f, -0x1.637d06p-9f, -0x1.3b65b2p-13f, 0x1.5d736p-19f, 0x1.ec1f24p-35f, 0x1.60489ap-48f, 0x1.8d6c2ep-92f, 0, 0, -0x1.11c658p-4f, -0x1.812bb6p-5f, -0x1.361b2ap-6f, 0x1.2da844p-7f},
-    {0x1.76a4e2p-8f, -0x1.e7ae12p-8f, -0x1.c2dd94p-8f, -0x1.04556cp-9f, 0x1.b726e8p-11f, 0x1.184c8cp-13f, -0x1.7e2352p-20f, 0x1.52c816p-31f, 0x1.34b31p-49f, 0x1.5750f4p-93f, 0, 0, 0x1.35f45cp-13f, 0x1.413d6cp-6f, 0x1.86da4p-6f, 0x1.4c4edcp-6f},
-    {-0x1.aa6e52p-8f, -0x1.e4253cp-10f, 0x1.825e38p-10f, 0x1.5d047ap-10f, 0x1.0fcfc4p-15f, -0x1.3c9206p-14f, -0x1.3778bcp-17f, -0x1.038d66p-29f, -0x1.62785p-48f, -0x1.7e0cf8p-92f, 0, 0, 0x1.40be22p-7f, 0x1.14ab8cp-7f, 0x1.0c2fb6p-16f, -0x1.0677ap-8f},
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+    {0x1.1e7f88p1f, 0x1.ae0762p1f, 0x1.1c86p2f, 0x1.5eedecp2f, 0x1.bfed7ep2f, 0x1.1fc218p3f, 0x1.600256p3f, 0x1.a00256p3f, 0x1.000256p4f, 0x1.4p4f, 0x1.8p4f, 0x1.cp4f, 0, 0x1.f042bp-2f, 0x1.d5be32p-1f, 0x1.6a7a56p0f},
+    {0x1.1f626p1f, 0x1.1c9198p1f, 0x1.0f565p1f, 0x1.05a096p1f, 0x1.009ebap1f, 0x1.0001f6p1f, 0x1p1f, 0x1p1f, 0x1p1f, 0x1p1f, 0x1p1f, 0x1p1f, 0, 0x1.923528p0f, 0x1.e0b974p0f, 0x1.0c031p1f},
+    {0x1.49a8aap-4f, -0x1.71c906p-4f, -0x1.92f234p-4f, -0x1.aaffap-5f, -0x1.18156cp-7f, -0x1.506e1ap-13f, -0x1.1e14a6p-20f, -0x1.1d5598p-33f, -0x1.4888d4p-49f, -0x1.708ed2p-93f, 0, 0, 0x1.988452p-1f, 0x1.61c8d8p-1f, 0x1.0e0d84p-1f, 0x1.5793fap-2f},
+    {-0x1.7885cap-3f, -0x1.8d518cp-5f, 0x1.886bdap-6f, 0x1.f3a63p-6f, 0x1.1e55b8p-7f, 0x1.14d26p-12f, 0x1.46a68p-19f, 0x1.820e52p-32f, -0x1.41602ap-49f, -0x1.9f90a8p-93f, 0, 0, 0x1.291e22p-19f, -0x1.708ad2p-3f, -0x1.f955aap-3f, -0x1.05c3dp-2f},
+    {0x1.15ab42p-4f, 0x1.d13c98p-5f, 0x1.0c6e74p-6f, -0x1.6e181p-8f, -0x1.637d06p-8f, -0x1.3b65b2p-12f, 0x1.5d736p-18f, 0x1.ec1f24p-34f, 0x1.60489ap-47f, 0x1.8d6c2ep-91f, 0, 0, -0x1.11c658p-3f, -0x1.812bb6p-4f, -0x1.361b2ap-5f, 0x1.2da844p-6f},
+    {0x1.76a4e2p-7f, -0x1.e7ae12p-7f, -0x1.c2dd94p-7f, -0x1.04556cp-8f, 0x1.b726e8p-10f, 0x1.184c8cp-12f, -0x1.7e2352p-19f, 0x1.52c816p-30f, 0x1.34b31p-48f, 0x1.5750f4p-92f, 0, 0, 0x1.35f45cp-12f, 0x1.413d6cp-5f, 0x1.86da4p-5f, 0x1.4c4edcp-5f},
+    {-0x1.aa6e52p-7f, -0x1.e4253cp-9f, 0x1.825e38p-9f, 0x1.5d047ap-9f, 0x1.0fcfc4p-14f, -0x1.3c9206p-13f, -0x1.3778bcp-16f, -0x1.038d66p-28f, -0x1.62785p-47f, -0x1.7e0cf8p-91f, 0, 0, 0x1.40be22p-6f, 0x1.14ab8cp-6f, 0x1.0c2fb6p-15f, -0x1.0677ap-7f},
 }}};
-inline constexpr Table kSigmoid{2, 120, 29, {{
+inline constexpr Table kSigmoid{2, 120, 29, 0, Slope::kNone, {{
     {0x1.0000dap-2f, 0x1.800156p-1f, 0x1.400238p0f, 0x1.c0003ep0f, 0x1.40015ep1f, 0x1.c00086p1f, 0x1.20001ep2f, 0x1.600158p2f, 0x1.c000f8p2f, 0x1.2000dcp3f, 0x1.600256p3f, 0x1.ap3f, 0x1p4f, 0x1.400256p4f, 0x1.800256p4f, 26},
     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
     {0x1.1fd5b4p-1f, 0x1.5bbd9ap-1f, 0x1.8dfb04p-1f, 0x1.b43338p-1f, 0x1.d9298p-1f, 0x1.f0fe0cp-1f, 0x1.fa5feep-1f, 0x1.fdea9p-1f, 0x1.ff8898p-1f, 0x1.ffefd4p-1f, 0x1.fffddp-1f, 0x1.ffffb4p-1f, 0x1.fffffcp-1f, 0x1p0f, 0x1p0f, 1},
@@ -122,7 +121,7 @@ inline constexpr Table kSigmoid{2, 120, 29, {{
     {0x1.d84098p-10f, 0x1.3553fep-12f, -0x1.c1d3f8p-11f, -0x1.e0044ep-11f, -0x1.4272e2p-12f, 0x1.c8ed92p-15f, 0x1.04ef5ep-14f, 0x1.f5565cp-16f, 0x1.010496p-17f, 0x1.1e6a7cp-20f, 0x1.34e65ep-23f, 0x1.4f682p-26f, 0x1.291406p-30f, 0x1.33a9fep-36f, 0x1.68a4cep-42f, 0},
     {-0x1.5e33f4p-12f, -0x1.1c0868p-11f, -0x1.d8837cp-13f, 0x1.aa8b04p-14f, 0x1.ee40e8p-14f, 0x1.131596p-16f, -0x1.967b08p-18f, -0x1.245296p-18f, -0x1.4aa798p-20f, -0x1.7b5c28p-23f, -0x1.0dcedap-22f, 0x1.2cc93ep-23f, 0x1.a1874ep-29f, -0x1.1181d6p-30f, -0x1.409af8p-36f, 0},
 }}};
-inline constexpr Table kSilu{2, 120, 29, {{
+inline constexpr Table kSilu{2, 120, 29, 0, Slope::kTable, {{
     {0, 0x1.80016ep-1f, 0x1.400238p0f, 0x1.c0005cp0f, 0x1.4001b4p1f, 0x1.c0017ep1f, 0x1.200132p2f, 0x1.60016ep2f, 0x1.c0006ap2f, 0x1.1f47cep3f, 0x1.607c54p3f, 0x1.9fc9d6p3f, 0x1p4f, 0x1.400256p4f, 0x1.800256p4f, 26},
     {0x1p-1f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
     {0, 0x1.04cf3p-1f, 0x1.f17d38p-1f, 0x1.7dad26p0f, 0x1.27bb92p1f, 0x1.b2dfd6p1f, 0x1.1cd732p2f, 0x1.5e92bp2f, 0x1.bf97eep2f, 0x1.1f3e86p3f, 0x1.607ad8p3f, 0x1.9fc998p3f, 0x1.fffffcp3f, 0x1.400256p4f, 0x1.800256p4f, 26},
@@ -133,9 +132,9 @@ inline constexpr Table kSilu{2, 120, 29, {{
     {0x1.9ccb72p-13f, 0x1.62d89ap-8f, 0x1.a94d5cp-9f, 0x1.66f45p-12f, -0x1.239912p-10f, -0x1.1b384ep-11f, -0x1.cae6b8p-14f, 0x1.d78bfep-19f, 0x1.d89d18p-17f, 0x1.17f6dp-18f, 0x1.c7ef92p-21f, 0x1.94d82ap-23f, 0x1.2b4336p-29f, -0x1.493efep-27f, -0x1.d675bcp-33f, 0},
     {0x1.da5fbap-10f, -0x1.e17512p-14f, -0x1.19babep-10f, -0x1.7040fap-11f, -0x1.49b02p-16f, 0x1.cc5392p-14f, 0x1.381984p-15f, 0x1.ac2bf4p-18f, -0x1.db6906p-21f, -0x1.0bf114p-21f, -0x1.fc9ea6p-24f, -0x1.a27482p-26f, 0x1.6399dap-25f, -0x1.19dc76p-26f, -0x1.84f4a6p-32f, 0},
 }}};
-inline constexpr Table kTanh{1, 10, 10, {{
+inline constexpr Table kTanh{1, 10, 10, 0, Slope::kUnit, {{
     {0x1.40015ep0f, 0x1.c001a8p0f, 0x1.20001ep1f, 0x1.60023p1f, 0x1.c000f8p1f, 0x1.2000dcp2f, 0x1.600256p2f, 0x1.ap2f, 0x1p3f, 0x1.400256p3f, 0x1.800256p3f, 0x1.c00256p3f, 0, 0x1.80002ep-2f, 0x1.400252p-1f, 0x1.c0003ep-1f},
-    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x1p0f, 0, 0, 0},
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
     {0x1.b253p-1f, 0x1.e1fc5ap-1f, 0x1.f4bfdcp-1f, 0x1.fbd52ep-1f, 0x1.ff113p-1f, 0x1.ffdfa8p-1f, 0x1.fffbap-1f, 0x1.ffff68p-1f, 0x1.fffff8p-1f, 0x1p0f, 0x1p0f, 0x1p0f, 0, 0x1.6ef566p-2f, 0x1.1bf61ap-1f, 0x1.68667p-1f},
     {0x1.1f2272p-2f, 0x1.d226e6p-4f, 0x1.640fe8p-5f, 0x1.099ea8p-6f, 0x1.dd32e2p-9f, 0x1.02b94p-11f, 0x1.181eb2p-14f, 0x1.2f607cp-17f, 0x1.e38832p-22f, 0x1.1a9146p-27f, 0x1.4b39dp-33f, 0x1.844362p-39f, 0, 0x1.be3facp-1f, 0x1.6282fcp-1f, 0x1.024fdep-1f},
     {-0x1.e72588p-3f, -0x1.b6d348p-4f, -0x1.5c3d48p-5f, -0x1.07753ap-6f, -0x1.dc538p-9f, -0x1.02a89ap-11f, -0x1.1c7858p-14f, -0x1.194caep-17f, -0x1.cdb89cp-23f, -0x1.5c449ap-24f, -0x1.983d72p-30f, -0x1.de8a12p-36f, -0x1.26e6ecp-20f, -0x1.3fd568p-2f, -0x1.893be6p-2f, -0x1.6ba7acp-2f},

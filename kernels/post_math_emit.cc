@@ -61,22 +61,26 @@ class Temporaries {
   std::vector<int> registers, saved;
 };
 
-// A vector, and registers of its own: |x|; for the polynomial's chain; for the exponential's.
+// A vector, and registers of its own: |x|, which the exponential's polynomial takes over; for the
+// table's polynomial, of which the argument of the former uses the last two before it starts; for
+// the exponential; and a slope.
 struct Lane {
   Xmm x, a;
   Xmm index, c, h, p;
-  Xmm t, n, q, u;
+  Xmm t, n;
+  Xmm slope;
 };
-constexpr int kOwn = 9;
+constexpr int own_registers(PostKind kind) {
+  return kind == PostKind::kGeluErf || kind == PostKind::kSilu ? 8 : 7;
+}
 
 class Emitter {
  public:
-  Emitter(Assembler& as, Words& w, const Temporaries& temps, std::span<const Xmm> x)
+  Emitter(Assembler& as, Words& w, const Temporaries& temps, size_t own, std::span<const Xmm> x)
       : as(as), w(w), shared(temps[0]) {
     for (size_t i = 0; i < x.size(); ++i) {
-      const auto own = [&](size_t r) { return temps[1 + kOwn * i + r]; };
-      lanes.push_back(
-          {x[i], own(0), own(1), own(2), own(3), own(4), own(5), own(6), own(7), own(8)});
+      const auto reg = [&](size_t r) { return temps[1 + own * i + r]; };
+      lanes.push_back({x[i], reg(0), reg(1), reg(2), reg(3), reg(4), reg(5), reg(6), reg(own - 1)});
     }
   }
 
@@ -121,7 +125,8 @@ class Emitter {
 
   void tanh() {
     bounded(kTanh);
-    for (const Step& s : polynomial(kTanh)) s();
+    for (const Steps& s : {place(kTanh), polynomial(kTanh)})
+      for (const Step& one : s) one();
     finish_polynomial(kTanh);
     each([&](const Lane& v) { as.vandps(v.h, v.h, bits(0x7fffffff)); });
     each([&](const Lane& v) { as.vandps(v.t, v.x, bits(0x80000000)); });
@@ -144,19 +149,25 @@ class Emitter {
     each([&](const Lane& v) { as.vminps(v.a, shared, v.a); });
   }
 
-  // h = the table's polynomial at a times 2^n e^(unit r), two chains which are woven.
-  void product(const Table& table, const Exponential& e, Steps exponential) {
-    const Steps terms = power_terms(e), polynomial = this->polynomial(table);
-    exponential.insert(exponential.end(), terms.begin(), terms.end());
+  // Chains that do not depend on each other.
+  static void weave(const Steps& one, const Steps& other) {
     size_t done = 0;
-    for (size_t i = 0; i < exponential.size(); ++i) {
-      exponential[i]();
-      for (; done * exponential.size() < (i + 1) * polynomial.size(); ++done) polynomial[done]();
+    for (size_t i = 0; i < one.size(); ++i) {
+      one[i]();
+      for (; done * one.size() < (i + 1) * other.size(); ++done) other[done]();
     }
+  }
+
+  // h = the table's polynomial at a times 2^n e^(unit r).
+  void product(const Table& table, const Exponential& e, const Steps& argument) {
+    weave(argument, place(table));
+    weave(power_terms(e), polynomial(table));
     finish_polynomial(table);
     each([&](const Lane& v) { as.vmulps(v.t, v.t, v.h); });
-    each([&](const Lane& v) { as.vfmadd213ps(v.q, v.t, v.h); });
-    each([&](const Lane& v) { w.scale(v.h, v.q, v.n, v.t); });
+    each([&](const Lane& v) { as.vfmadd213ps(v.a, v.t, v.h); });
+    if (table.exponent)
+      each([&](const Lane& v) { as.vsubps(v.n, v.n, number(static_cast<float>(table.exponent))); });
+    each([&](const Lane& v) { w.scale(v.h, v.a, v.n, v.t); });
   }
 
   // `to` = that row of the table.
@@ -172,8 +183,8 @@ class Emitter {
     return [this, to, &table, row] { lookup(to, table, row); };
   }
 
-  // h = the polynomial without its last term.
-  Steps polynomial(const Table& table) {
+  // index and c = the interval and the place in it.
+  Steps place(const Table& table) {
     Steps s;
     if (table.last < table.high)
       s.push_back([this, &table] {
@@ -187,6 +198,12 @@ class Emitter {
     s.push_back(step([&](const Lane& v) { w.prepare_lookup(v.index, v.c); }));
     s.push_back(looked_up(&Lane::c, table, kCentre));
     s.push_back(step([&](const Lane& v) { as.vsubps(v.c, v.a, v.c); }));
+    return s;
+  }
+
+  // h = the polynomial without its last term.
+  Steps polynomial(const Table& table) {
+    Steps s;
     s.push_back(looked_up(&Lane::h, table, kFirst + kDegree));
     for (int k = kDegree - 1; k > 0; --k) {
       s.push_back(looked_up(&Lane::p, table, kFirst + k));
@@ -197,9 +214,10 @@ class Emitter {
 
   void finish_polynomial(const Table& table) {
     lookup(&Lane::p, table, kFirst);
-    if (table.has_slope()) {
-      lookup(&Lane::u, table, kSlope);
-      each([&](const Lane& v) { as.vfmadd231ps(v.p, v.c, v.u); });
+    if (table.slope == Slope::kUnit) each([&](const Lane& v) { as.vmaxps(v.p, v.p, v.c); });
+    if (table.slope == Slope::kTable) {
+      lookup(&Lane::slope, table, kSlope);
+      each([&](const Lane& v) { as.vfmadd231ps(v.p, v.c, v.slope); });
     }
     each([&](const Lane& v) { as.vfmadd213ps(v.h, v.c, v.p); });
   }
@@ -227,38 +245,42 @@ class Emitter {
 
   Steps of_cubic() {
     const Exponential& e = kExpOfCubic;
-    return {step([&](const Lane& v) { as.vmovaps(v.q, v.a); }),
-            step([&](const Lane& v) { as.vfmadd213ps(v.q, v.a, number(kX1High)); }),  // w
-            step([&](const Lane& v) { as.vsubps(v.u, v.q, number(kX1High)); }),
-            step([&](const Lane& v) { as.vmulps(v.t, v.a, number(e.to_n)); }),  // b
-            step([&](const Lane& v) { as.vfmsub231ps(v.u, v.a, v.a); }),
-            step([&](const Lane& v) { as.vaddps(v.u, v.u, number(kX1Low)); }),  // w_low
-            step([&](const Lane& v) { as.vmulps(v.u, v.u, v.t); }),
-            step([&](const Lane& v) { as.vfmadd213ps(v.t, v.q, number(kMagic)); }),
-            step([&](const Lane& v) { as.vsubps(v.n, v.t, number(kMagic)); }),
-            step([&](const Lane& v) { as.vmulps(v.t, v.n, number(e.step_high)); }),
-            step([&](const Lane& v) { as.vfmadd231ps(v.u, v.n, number(e.step_low)); }),
-            step([&](const Lane& v) { as.vfmadd231ps(v.t, v.a, v.q); }),
-            step([&](const Lane& v) { as.vfmadd132ps(v.t, v.u, number(e.to_n)); })};
+    constexpr auto w = &Lane::p, low = &Lane::h;
+    Steps s{step([&](const Lane& v) { as.vmovaps(v.*w, v.a); }),
+            step([&](const Lane& v) { as.vfmadd213ps(v.*w, v.a, number(kX1High)); }),
+            step([&](const Lane& v) { as.vsubps(v.*low, v.*w, number(kX1High)); }),
+            step([&](const Lane& v) { as.vmulps(v.t, v.a, v.*w); }),  // g
+            step([&](const Lane& v) { as.vfmsub231ps(v.*low, v.a, v.a); }),
+            step([&](const Lane& v) { as.vmovaps(v.n, v.t); })};
+    split(s, e, &Lane::n);
+    const Steps rest{
+        step([&](const Lane& v) { as.vaddps(v.*low, v.*low, number(kX1Low)); }),  // w_low
+        step([&](const Lane& v) { as.vfmsub213ps(v.*w, v.a, v.t); }),
+        step([&](const Lane& v) { as.vfmadd213ps(v.*low, v.a, v.*w); }),  // g_low
+        step([&](const Lane& v) { as.vfmadd231ps(v.t, v.n, number(e.step_high)); }),
+        step([&](const Lane& v) { as.vfmadd231ps(v.*low, v.n, number(e.step_low)); }),
+        step([&](const Lane& v) { as.vaddps(v.t, v.t, v.*low); })};
+    s.insert(s.end(), rest.begin(), rest.end());
+    return s;
   }
 
-  // n = that of what is in t.
-  void split(Steps& s, const Exponential& e) {
-    s.push_back([&] {
+  // n = that of what is in `from`, which is lost.
+  void split(Steps& s, const Exponential& e, Xmm Lane::*from = &Lane::t) {
+    s.push_back([this, &e, from] {
       load(e.to_n);
-      each([&](const Lane& v) { as.vfmadd213ps(v.t, shared, number(kMagic)); });
+      each([&](const Lane& v) { as.vfmadd213ps(v.*from, shared, number(kMagic)); });
     });
-    s.push_back(step([&](const Lane& v) { as.vsubps(v.n, v.t, number(kMagic)); }));
+    s.push_back(step([&, from](const Lane& v) { as.vsubps(v.n, v.*from, number(kMagic)); }));
   }
 
-  // q = p(t)
+  // a = p(t)
   Steps power_terms(const Exponential& e) {
     Steps s{[&] {
       load(e.terms[kExpTerms - 1]);
-      each([&](const Lane& v) { as.vmovaps(v.q, shared); });
+      each([&](const Lane& v) { as.vmovaps(v.a, shared); });
     }};
     for (size_t i = kExpTerms - 1; i-- > 0;)
-      s.push_back(step([&, i](const Lane& v) { as.vfmadd213ps(v.q, v.t, number(e.terms[i])); }));
+      s.push_back(step([&, i](const Lane& v) { as.vfmadd213ps(v.a, v.t, number(e.terms[i])); }));
     return s;
   }
 
@@ -274,9 +296,12 @@ void emit_post_math(Assembler& as, Words& words, RegisterPool& pool, PostKind ki
                     std::span<const Xmm> x) {
   const size_t most = pool.registers() == 32 ? kInterleaved : 1,
                together = std::min(most, x.size());
-  const Temporaries temps(as, words, pool, kOwn * static_cast<int>(together) + 1, x);
+  const int own = own_registers(kind);
+  const Temporaries temps(as, words, pool, own * static_cast<int>(together) + 1, x);
   for (size_t i = 0; i < x.size(); i += together)
-    Emitter(as, words, temps, x.subspan(i, std::min(together, x.size() - i))).emit(kind);
+    Emitter(as, words, temps, static_cast<size_t>(own),
+            x.subspan(i, std::min(together, x.size() - i)))
+        .emit(kind);
 }
 
 }  // namespace oct
