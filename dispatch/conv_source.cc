@@ -11,11 +11,7 @@
 namespace oct {
 namespace {
 
-constexpr int64_t kAlignment = 64;  // of packed pixels and copied rows
-constexpr int64_t kRowSlack = kKr;  // bytes that kernels read beyond a row
-
-const uint8_t kNowhere = 0;
-const uint8_t* const kNothing = &kNowhere;  // no row of an image
+constexpr int64_t kAlignment = 64;  // of packed pixels
 
 void add_to(int32_t* sum, int32_t term) {
   *sum = static_cast<int32_t>(static_cast<uint32_t>(*sum) + static_cast<uint32_t>(term));
@@ -34,7 +30,7 @@ int64_t source_pixels(const ConvShape& shape, bool folded, bool packed) {
     const int64_t k = folded_k(shape);
     const int64_t output = width.stride * rows * shape.in_channels +
                            (packed ? static_cast<int64_t>(packed_a_row_bytes(k)) : 0);
-    const int64_t ends = rows * (width.kernel * shape.in_channels + kRowSlack + kAlignment);
+    const int64_t ends = rows * (width.kernel * shape.in_channels + kRowSlack + kRowAlignment);
     return std::min(kMaxSourcePixels,
                     (kSourceBytes - kAlignment - k - ends - Interleaver::kSlack) / output);
   }
@@ -53,9 +49,7 @@ int64_t source_pixels(const ConvShape& shape, bool folded, bool packed) {
 void ConvSource::prepare(const ConvInput& input, IndexRange q, int64_t channel) {
   in_ = input;
   q_ = q;
-  if (plan_.row_taps) {
-    copy_rows();
-  } else if (plan_.folded) {
+  if (plan_.folded) {
     fold();
     if (plan_.packed_a) pack_folded();
   } else if (plan_.packed_a) {
@@ -68,7 +62,7 @@ void ConvSource::prepare(const ConvInput& input, IndexRange q, int64_t channel) 
 }
 
 int64_t ConvSource::tap_offset(int i, int j, int k) const {
-  if (plan_.row_taps) return slot_[i * static_cast<int>(in_.h.phase->taps.size()) + j] * row_bytes_;
+  if (plan_.row_taps) return (i * plane_rows_ + slot(j)) * row_bytes_;
   if (plan_.folded) return 0;
   const int64_t x = in_.w->taps[static_cast<size_t>(k)].offset * pixel_bytes_;
   if (plan_.packed_a) {
@@ -106,58 +100,6 @@ void ConvSource::for_filter_rows(F f) const {
                              h.taps[static_cast<size_t>(j)].offset * in_.stride[1];
       f(i * heights + j, inside ? in_.row + offset : nullptr);
     }
-}
-
-// Rows under the filter with the padding at their ends. Those that the last output row saw, too,
-// stay where they are.
-void ConvSource::copy_rows() {
-  const int64_t channels = plan_.shape.in_channels;
-  const int64_t count = plan_.shape.axes[0].kernel * plan_.shape.axes[1].kernel;
-  const IndexRange x = columns_under(q_);
-  if (x.begin != x_.begin || x.end != x_.end) std::fill_n(held_, count, kNothing);
-  x_ = x;
-  row_bytes_ =
-      ((x.end - x.begin) * channels + kRowSlack + kAlignment - 1) / kAlignment * kAlignment;
-  uint64_t taken = 0;    // slots
-  uint64_t missing = 0;  // rows
-  const uint8_t* rows[Interleaver::kMaxRows];
-  for_filter_rows([&](int r, const uint8_t* row) {
-    rows[r] = row;
-    const auto slot = std::find(held_, held_ + count, row) - held_;
-    slot_[r] = static_cast<uint8_t>(slot);
-    (slot < count ? taken |= uint64_t{1} << slot : missing |= uint64_t{1} << r);
-  });
-  for (; missing; missing &= missing - 1) {
-    const int r = std::countr_zero(missing), slot = std::countr_one(taken);
-    taken |= uint64_t{1} << slot;
-    held_[slot] = rows[r];
-    slot_[r] = static_cast<uint8_t>(slot);
-    copy_row(rows[r], buffer_ + slot * row_bytes_);
-  }
-  pixel_step_ = in_.w->in_step * channels;
-  base_ = buffer_ - q_.begin * pixel_step_;
-}
-
-// Columns x_ of the row; null: of zero points.
-void ConvSource::copy_row(const uint8_t* row, uint8_t* to) const {
-  const auto channels = static_cast<size_t>(plan_.shape.in_channels);
-  const IndexRange image = in_image(x_);
-  const auto fill = [&](int64_t begin, int64_t end) {
-    std::memset(to + static_cast<size_t>(begin - x_.begin) * channels, plan_.layer.a_zero_point,
-                static_cast<size_t>(end - begin) * channels);
-  };
-  std::memset(to + static_cast<size_t>(x_.end - x_.begin) * channels, 0, kRowSlack);
-  if (!row) return fill(x_.begin, x_.end);
-  fill(x_.begin, image.begin);
-  fill(image.end, x_.end);
-  uint8_t* pixel = to + static_cast<size_t>(image.begin - x_.begin) * channels;
-  if (in_.stride[2] == static_cast<int64_t>(channels)) {
-    std::memcpy(pixel, row + image.begin * in_.stride[2],
-                static_cast<size_t>(image.end - image.begin) * channels);
-    return;
-  }
-  for (int64_t i = image.begin; i < image.end; ++i, pixel += channels)
-    std::memcpy(pixel, row + i * in_.stride[2], channels);
 }
 
 // The buffer holds, for every column of pixels, the bytes of all rows under the filter: a window of

@@ -4,7 +4,7 @@
 //   packed (AForm::kPairs16)                       a buffer: the input rows that the output row
 //                                                  sees, as s16 pairs
 //   folded by rows (channels do not fill K         a buffer: the rows under the filter, with the
-//   groups)                                        padding at their ends
+//   groups)                                        padding at their ends, for some output rows
 //   folded and interleaved                         a buffer: all rows under the filter, column of
 //                                                  pixels by column
 //   folded and packed                              a buffer: for every output all bytes under the
@@ -45,6 +45,9 @@ IndexRange outputs_that_see(const AxisPhase& phase, const AxisTap& tap, int64_t 
 // Output pixels of a row whose input fits a source's buffer; at least 1 where it fits at all.
 int64_t source_pixels(const ConvShape& shape, bool folded, bool packed);
 
+// Of copied rows: bytes that kernels read beyond one, and where one begins.
+inline constexpr int64_t kRowSlack = kKr, kRowAlignment = 64;
+
 class ConvSource {
  public:
   explicit ConvSource(const oct_qconv& plan) : plan_(plan) {}
@@ -52,6 +55,11 @@ class ConvSource {
   // Makes ready outputs q, at most source_pixels of them, of the row; packed, for the panels that
   // begin at input channel `channel`.
   void prepare(const ConvInput& input, IndexRange q, int64_t channel);
+
+  // With plan.row_taps in place of that, for up to `most` output rows that follow each other, of
+  // which `input` is the first: how many are ready. pixel() is of the first until next_row().
+  int64_t prepare_rows(const ConvInput& input, IndexRange q, int64_t most);
+  void next_row() { base_ += row_step_; }
 
   // Where output q begins, and from there tap (i, j, k) of depth, height and width; with folding
   // there is but one tap.
@@ -72,8 +80,12 @@ class ConvSource {
   void for_filter_rows(F f) const;
   IndexRange columns_under(IndexRange q) const;
   IndexRange in_image(IndexRange columns) const;
-  void copy_rows();
+  int64_t plan_rows(int64_t most);
+  int64_t slot(int j) const;
+  void copy_plane(size_t depth, uint8_t* to);
   void copy_row(const uint8_t* row, uint8_t* to) const;
+  void pad_row(uint8_t* to) const;
+  void fill_columns(IndexRange columns, uint8_t* row) const;
   void fold();
   void interleave(const uint8_t** rows, int64_t pixels, uint8_t* to) const;
   void pack_rows(int64_t channel);
@@ -88,9 +100,11 @@ class ConvSource {
   int64_t pixel_bytes_ = 0;  // from an input pixel to the next
   int64_t row_bytes_ = 0;    // buffered: from an input row to the next
   IndexRange x_{};           // buffered rows: pixels of each
-  // Of copied rows: which row is where; null for one outside the image.
-  const uint8_t* held_[Interleaver::kMaxRows];
-  uint8_t slot_[Interleaver::kMaxRows];  // of each row under the filter
+  // Of copied rows.
+  bool spread_ = false;     // those between the filter's rows are among them
+  int64_t plane_rows_ = 0;  // for each row of the filter's depth
+  int64_t padded_ = 0;      // whose ends hold their padding
+  int64_t row_step_ = 0;    // from an output row to the next
   int32_t row_init_[kMaxSourcePixels];
   alignas(64) uint8_t buffer_[kSourceBytes];
 };

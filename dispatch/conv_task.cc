@@ -53,12 +53,20 @@ class ConvTask {
     const int64_t row = units.begin / job_.segments;
     Place at{row / out[1] / out[0], row / out[1] % out[0], row % out[1],
              units.begin % job_.segments};
-    for (int64_t u = units.begin; u < units.end; ++u) {
-      const IndexRange all{0, out[2]};
-      run_row(at, job_.segments == 1 ? all : part(out[2], job_.segments, at.segment));
+    for (int64_t u = units.begin, rows; u < units.end; u += rows) {
+      const bool whole = job_.segments == 1;
+      const IndexRange columns =
+          whole ? IndexRange{0, out[2]} : part(out[2], job_.segments, at.segment);
+      place(at);
+      rows = 1;
+      if (plan_.row_taps)
+        rows = run_rows(columns, whole ? std::min(units.end - u, out[1] - at.row) : 1);
+      else
+        run_row(columns);
       if (++at.segment < job_.segments) continue;
       at.segment = 0;
-      if (++at.row < out[1]) continue;
+      at.row += rows;
+      if (at.row < out[1]) continue;
       at.row = 0;
       if (++at.depth < out[0]) continue;
       at.depth = 0;
@@ -104,8 +112,7 @@ class ConvTask {
     return {&phase, q, taps_seen(phase, job_.in[axis], q)};
   }
 
-  // All outputs [columns.begin, columns.end) of one output row.
-  void run_row(const Place& at, IndexRange columns) {
+  void place(const Place& at) {
     const int64_t oh = at.row, od = at.depth, b = at.batch;
     const ConvPoint d = input_.d = point_at(0, od), h = input_.h = point_at(1, oh);
     input_.row = job_.a.data + b * job_.a.batch + d.q * d.phase->in_step * job_.a.stride[0] +
@@ -114,6 +121,10 @@ class ConvTask {
     for (size_t i = 0; i < x_row_.size(); ++i)
       if (const ConvTensor& x = job_.x[i]; x.data)
         x_row_[i] = x.data + b * x.batch + od * x.stride[0] + oh * x.stride[1];
+  }
+
+  // All outputs [columns.begin, columns.end) of the output row.
+  void run_row(IndexRange columns) {
     for (const AxisPhase& w : plan_.shape.axes[2].phases) {
       const int64_t step = w.out_step, outputs = w.outputs(job_.out[2]);
       const int64_t q = std::max<int64_t>(0, ceil_div(columns.begin - w.out_start, step));
@@ -123,6 +134,30 @@ class ConvTask {
       const IndexRange now = in_part({q, end});
       if (now.begin < now.end) run_columns(now);
     }
+  }
+
+  // With plan.row_taps: of up to `most` output rows, of which the source makes ready some. They
+  // share one list of taps. How many those were.
+  int64_t run_rows(IndexRange q, int64_t most) {
+    input_.w = &plan_.shape.axes[2].phases[0];
+    const int64_t rows = source_.prepare_rows(input_, q, most);
+    g_.c_stride_bytes = job_.c.stride[2];
+    g_.a_stride_bytes = source_.pixel_step();
+    list_taps(q);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t i = chunk_.begin; i < chunk_.end; i = bunch_.end) {
+        const KernelRow& row = *panel(i).row;
+        bunch_ = {i, i + 1};
+        while (bunch_.end < chunk_.end && panel(bunch_.end).row == &row) ++bunch_.end;
+        call_split(q, row);
+      }
+      source_.next_row();
+      c_row_ += job_.c.stride[1];
+      if (!plan_.has_tensors) continue;
+      for (size_t i = 0; i < x_row_.size(); ++i)
+        if (x_row_[i]) x_row_[i] += job_.x[i].stride[1];
+    }
+    return rows;
   }
 
   // Of outputs q, those in tiles of the part at hand.
@@ -212,10 +247,7 @@ class ConvTask {
         end = std::min(end, AxisRuns(w, job_.in[2], w.outputs(job_.out[2])).at(q.begin).end);
       }
       list_taps({q.begin, end});
-      const RowSplit split = split_outputs(end - q.begin, row);
-      call_panels(q.begin, split.tall, split.height);
-      if (split.rest)
-        call_panels(q.begin + split.tall * split.height, split.rest, split.rest_height);
+      call_split({q.begin, end}, row);
       q.begin = end;
     }
   }
@@ -271,6 +303,12 @@ class ConvTask {
   }
 
   // ---- calls ----
+
+  void call_split(IndexRange q, const KernelRow& row) {
+    const RowSplit split = split_outputs(q.end - q.begin, row);
+    call_panels(q.begin, split.tall, split.height);
+    if (split.rest) call_panels(q.begin + split.tall * split.height, split.rest, split.rest_height);
+  }
 
   // `tiles` tiles of `height` outputs from q on, against the panels at hand. Weights with zero
   // points need the sum of what each output sees: for some outputs at a time.

@@ -49,6 +49,24 @@ class Drawing {
     if (limits.small_groups) small_groups();
     c.batch = rng.between(1, 2);
     for (int i = 0; i < d.rank; ++i) axis(i, transposed);
+    if (limits.tall) tall();
+  }
+
+  void tall() {
+    d.rank = 2;
+    d.groups = 1;
+    d.in_channels = rng.between(1, 3);
+    d.flags &= ~static_cast<uint32_t>(OCT_QCONV_TRANSPOSED);
+    for (int i = 0; i < d.rank; ++i) {
+      axis(i, false);
+      d.output_padding[i] = 0;
+    }
+    c.in[0] = rng.between(950, 1100);
+    if (rng.one_in(3)) d.dilation[0] = rng.between(365, 450);
+    d.dilation[1] = 1;
+    set_output(0, false);
+    c.in[1] = rng.between(3, 5);
+    set_output(1, false);
   }
 
   void small_groups() {
@@ -67,6 +85,10 @@ class Drawing {
     d.pad_end[i] = rng.between(0, pad);
     if (transposed) d.output_padding[i] = rng.between(0, std::max(d.stride[i], d.dilation[i]) - 1);
     c.in[i] = rng.between(1, d.rank == 1 ? 40 : d.rank == 2 ? 14 : 6);
+    set_output(i, transposed);
+  }
+
+  void set_output(int i, bool transposed) {
     const int64_t reach = d.dilation[i] * (d.kernel[i] - 1) + 1;
     const int64_t padded = c.in[i] + d.pad_begin[i] + d.pad_end[i] - reach;
     c.out[i] = transposed ? (c.in[i] - 1) * d.stride[i] - d.pad_begin[i] - d.pad_end[i] + reach +

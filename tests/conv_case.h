@@ -16,6 +16,7 @@ struct ConvLimits {
   int64_t kernel = 5, stride = 3, dilation = 3;
   bool depthwise = false;
   bool post = false;          // post-operations
+  bool tall = false;          // few channels and more rows than are copied at a time
   bool small_groups = false;  // of powers of two, whose weights make block-diagonal panels
 };
 

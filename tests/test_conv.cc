@@ -103,6 +103,11 @@ TEST(Conv, FewChannelsMatchTheReferenceByEveryKernel) {
   });
 }
 
+// Several lots of copied rows, and rows too far apart to copy those between.
+TEST(Conv, FewChannelsOfTallImagesMatchTheReference) {
+  check_random("tall", {.kernel = 3, .tall = true}, by_effort(30, 100, 1000));
+}
+
 TEST(Conv, PostOperationsMatchTheReference) {
   check_random("conv post", {.post = true}, by_effort(100, 600, 5000));
   check_random("depthwise post", {.depthwise = true, .post = true}, by_effort(40, 300, 3000));
