@@ -422,7 +422,7 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
         plan->diagonal ? shape.taps() * ((shape.group_in() + kKr - 1) / kKr * kKr) : layer.k,
         affine ? 0 : source_pixels(shape, plan->folded, true),
         pairs_safe,
-        [&] { return mixed_exact_share(filters(w, plan->tap_k), kMixedColumns); },
+        [&](int a_max) { return mixed_shares(filters(w, plan->tap_k), a_max); },
         plan->diagonal ? shape.group_out() : 0,
         plan->diagonal ? "the groups' weights are block-diagonal" : nullptr,
         plan->tap_count,

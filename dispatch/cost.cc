@@ -15,6 +15,12 @@ namespace {
 constexpr double kEpiloguePerVector = 4, kEpiloguePerRow = 8;
 constexpr double kCallCycles = 20, kTileCycles = 20;
 
+// Loops over listed groups of four kinds, whose ends are not all foreseen: ResNet-50's layers on
+// Zen 4, 2026-11-24, measured less counted.
+constexpr double kMixedRunCycles = 20;
+// From L2, where many rows take their turns: K = 3072 beside 768, 10x8.
+constexpr double kMixedFar = 1.12;
+
 // To pack a row of A. Zen 4, 2026-11-24, 3x24 on AVX2, measured less predicted cycles for each
 // pixel of 1x1 convolutions by `octavo bench --isa avx2 --explain`: 47 (K = 16), 54 (24), 19 (64),
 // 34 (256); of 3x3 ones, 206 (K = 64).
@@ -80,12 +86,18 @@ double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, const
   if (row.isa == Isa::kAmx) return amx_tile_cycles(p, row, m, n, size, rates);
   const int64_t groups = size.runs * ((size.k + kKr - 1) / kKr);
   const int nv = (n + row.lanes - 1) / row.lanes;
-  const TileOps ops = gemm_tile_ops(row, m, nv);
+  const bool mixed = row.b_form == BForm::kMixed;
+  const TileOps ops = mixed ? gemm_mixed_ops(m, size.shares) : gemm_tile_ops(row, m, nv);
   const double b_bytes = b_group_bytes(row, n);
-  const double group = std::max(
-      {ops.multiplies / p.multiplies, (ops.multiplies + ops.adds) / p.vectors, ops.loads / p.loads,
-       ops.instructions / p.instructions, ops.chain_cycles, b_bytes / rates.b});
-  return static_cast<double>(groups) * group + epilogue_cycles(p, row, m, n) + kTileCycles;
+  // A of the tile and its part of B are more than L1 holds.
+  const bool far = mixed && (m + n) * size.k > p.l1_size;
+  const double group =
+      (far ? kMixedFar : 1) *
+      std::max({ops.multiplies / p.multiplies, (ops.multiplies + ops.adds) / p.vectors,
+                ops.loads / p.loads, ops.instructions / p.instructions, ops.chain_cycles,
+                b_bytes / rates.b});
+  const double runs = mixed ? kMixedRunCycles * static_cast<double>(size.runs) : 0;
+  return static_cast<double>(groups) * group + runs + epilogue_cycles(p, row, m, n) + kTileCycles;
 }
 
 // Of AMX, that so many rows take.
@@ -148,9 +160,16 @@ RowSplit split_rows(int64_t rows, const KernelRow& row, int most) {
   return {extra, tiles - extra, height + 1, height};
 }
 
+int tile_height(const KernelRow& row, int64_t a_stride) {
+  constexpr int64_t kL1WayBytes = 4096;
+  constexpr int kL1Ways = 8;  // or 12; one is for B
+  const bool alias = row.isa != Isa::kAmx && a_stride % kL1WayBytes == 0;
+  return alias ? std::min(row.mr, kL1Ways - 1) : row.mr;
+}
+
 double panel_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& size, int n,
                     int64_t b_bytes) {
-  const RowSplit split = split_rows(size.m, row);
+  const RowSplit split = split_rows(size.m, row, tile_height(row, size.k));
   const int64_t panel = size.runs * static_cast<int64_t>(packed_b_bytes(row, size.k, n));
   const auto [first, later] = panel_rates(p, row, size.m * size.k, panel, b_bytes);
   const double tall = tile_cycles(p, row, split.height, n, size, later);

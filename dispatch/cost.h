@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include "dispatch/cpu.h"
-#include "kernels/table.h"
+#include "kernels/pack.h"
 
 namespace oct {
 
@@ -31,10 +31,18 @@ struct RowSplit {
 RowSplit split_rows(int64_t rows, const KernelRow& row);
 RowSplit split_rows(int64_t rows, const KernelRow& row, int most);
 
+// Rows of a tile, at most: strides of A that put them all into the same lines of L1 leave room for
+// few.
+int tile_height(const KernelRow& row, int64_t a_stride);
+
+// Of trained weights, where nobody looked: Gaussian ones with K = 512.
+inline constexpr MixedShares kTypicalShares{0.36, 0.39, 0.11};
+
 // What is computed: m rows, and that `times` times over; K is `runs` runs of k (a convolution's
 // taps). Cycles are those of one time.
 struct WorkSize {
   int64_t m, k, runs = 1, times = 1;
+  MixedShares shares = kTypicalShares;  // of the weights
 };
 
 // Cycles for one panel of n columns. `b_bytes` is all of B as packed: it decides which cache level

@@ -152,7 +152,7 @@ oct_status create_plan(const oct_context& context, const oct_qgemm_desc& desc, o
                     p.k(),
                     packed_rows,
                     [&] { return weight_pairs_safe(p.b); },
-                    [&] { return mixed_exact_share(p.b, kMixedColumns); }};
+                    [&](int a_max) { return mixed_shares(p.b, a_max); }};
     if (oct_status s = select_kernels(work, cpu_facts(), context.isas, &plan->selection)) return s;
     PlanBuilder(*plan).build();
     plan->cycles_per_row =

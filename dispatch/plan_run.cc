@@ -73,14 +73,17 @@ class BlockRun {
   }
 
  private:
+  RowSplit split_block(const Panel& panel) const {
+    return split_rows(block_.rows, *panel.row, tile_height(*panel.row, block_.a_stride));
+  }
   const Panel& panel(int64_t i) const { return plan_.panels[static_cast<size_t>(i)]; }
 
   void tall(const Panel& panel) {
-    const RowSplit split = split_rows(block_.rows, *panel.row);
+    const RowSplit split = split_block(panel);
     call(panel, 0, split.tall, split.height);
   }
   void rest(const Panel& panel) {
-    const RowSplit split = split_rows(block_.rows, *panel.row);
+    const RowSplit split = split_block(panel);
     if (split.rest) call(panel, split.tall * split.height, split.rest, split.rest_height);
   }
 

@@ -65,8 +65,9 @@ int64_t packed_bytes(const Layout& l, int64_t k) {
 
 // What a tile that walks a list of taps costs beyond its dots: its call, where it lies at a side of
 // the image, and loops whose ends are not foreseen. Seen on Zen 4 in 3x3 convolutions of 14 pixels
-// a row, which took 11 % longer in three tiles than in two.
-constexpr double kTappedTileCycles = 200;
+// a row, which took 11 % longer in three tiles than in two. With B as words, 3x24 on AVX2: 360 and
+// 290 with 64 and 128 channels.
+constexpr double kTappedTileCycles = 200, kTappedTileCyclesOfWords = 330;
 
 double tapped_tiles(const Layout& l, int64_t m) {
   const auto tiles = [m](const KernelRow& row) {
@@ -79,7 +80,9 @@ double tapped_tiles(const Layout& l, int64_t m) {
 }
 
 double work_cycles(const CpuFacts& facts, const Layout& l, const Work& work) {
-  const double tiles = work.taps > 1 ? kTappedTileCycles * tapped_tiles(l, work.m) : 0;
+  const double tile =
+      l.main->b_form == BForm::kPairs16 ? kTappedTileCyclesOfWords : kTappedTileCycles;
+  const double tiles = work.taps > 1 ? tile * tapped_tiles(l, work.m) : 0;
   return layout_cycles(facts, l, work.size()) + tiles;
 }
 
@@ -88,14 +91,17 @@ struct CostedLayout {
   double cycles;
 };
 
-CostedLayout best_layout(const CpuFacts& facts, const KernelRow& main, const Work& work) {
+CostedLayout best_layout(const CpuFacts& facts, const KernelRow& main, const Work& work,
+                         const MixedShares& shares) {
   const bool forced = work.layer.forced != nullptr;
   Layout one = one_tail(main, work.n, forced);
   one.row_sums = work.layer.has_zero_points(work.layer.w_shift(main));
+  one.shares = shares;
   const double cycles = work_cycles(facts, one, work);
   if (one.full == 0 || one.tails == 0) return {one, cycles};
   Layout two = two_tails(main, work.n, forced);
   two.row_sums = one.row_sums;
+  two.shares = shares;
   const double cycles_of_two = work_cycles(facts, two, work);
   return cycles_of_two < cycles ? CostedLayout{two, cycles_of_two} : CostedLayout{one, cycles};
 }
@@ -110,33 +116,23 @@ bool uses_main(const Layout& l) {
 // Answers of Work's functions, which read the weights.
 struct WeightFacts {
   std::optional<bool> pairs_safe;
-  std::optional<double> exact_share;
+  std::optional<MixedShares> mixed;
 };
 
-// Beyond these, Winograd's form of packed A is faster, or the plain exact form where A is not
-// packed (kernels/gemm_vector.cc has the figures).
-constexpr double kMostExactShare = 0.2, kMostExactShareUnpacked = 0.8;
-// Convolutions pack A anew for every output row, which costs Winograd's form more. ResNet-50's
-// layers with Gaussian weights, Zen 4, 2026-11-24, GOPS mixed and packed: 204 and 191 (1x1, K =
-// 1024), 216 and 191 (3x3 at 14x14), 187 and 180 (3x3 at 56x56). With no safe group the mixed form
-// has 0.69 of the saturating form's speed and with one in eight missing 0.88; packed convolutions
-// are at 0.79 of it.
-constexpr double kMostExactShareConvolution = 0.4;
-
-std::string reason_against_mixed(const Work& work, const UsableIsas& isas, WeightFacts& weights) {
+std::string reason_against_mixed(const KernelRow& row, const Work& work, const UsableIsas& isas,
+                                 WeightFacts& weights) {
   if (work.k > std::numeric_limits<int32_t>::max())
     return "K = " + std::to_string(work.k) + " exceeds its 32-bit offsets";
+  const bool narrow = row.flags & kRowNeedsSafePairs;
+  if (narrow && work.layer.a_span() > 127)
+    return "A spans " + std::to_string(work.layer.a_span() + 1) + " values";
+  if (narrow && shift_of_a(work.layer, row)) return "A has to be shifted to 0..127";
   if (work.layer.forced) return "";
-  if (work.layer.a_span() <= 127) return "every pair of weights is safe with such A";
+  if (!narrow && work.layer.a_span() <= 127) return "every pair of weights is safe with such A";
   if (const char* vnni = isas.vnni())
     return std::string("safe pairs of weights were not sought beside ") + vnni;
-  if (!weights.exact_share) weights.exact_share = work.exact_share();
-  const double most = work.packed_rows <= 0 ? kMostExactShareUnpacked
-                      : work.convolution    ? kMostExactShareConvolution
-                                            : kMostExactShare;
-  if (*weights.exact_share <= most) return "";
-  return std::to_string(static_cast<int>(*weights.exact_share * 100)) +
-         " % of the K groups have no safe pairs of weights";
+  if (!weights.mixed) weights.mixed = work.mixed_shares(mixed_a_max(row));
+  return "";
 }
 
 // Whether `row` promises exact results on this work, and if not, why.
@@ -155,6 +151,7 @@ std::string reason_against(const KernelRow& row, const Work& work, const UsableI
     return "the weights are block-diagonal, one block for each group";
   if (work.diagonal > row.lanes)  // panels begin at any vector
     return "groups of " + std::to_string(work.diagonal) + " columns exceed its vectors";
+  if (row.b_form == BForm::kMixed) return reason_against_mixed(row, work, isas, weights);
   if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
     const std::string spans = "A spans " + std::to_string(layer.a_span() + 1) + " values";
     if (const char* vnni = isas.vnni(); vnni && !layer.forced)
@@ -163,7 +160,6 @@ std::string reason_against(const KernelRow& row, const Work& work, const UsableI
     if (!*weights.pairs_safe)
       return spans + ", and pairs of weights exceed 128: its int16 sums could saturate";
   }
-  if (row.b_form == BForm::kMixed) return reason_against_mixed(work, isas, weights);
   if (row.a_form == AForm::kPairs16 && work.packed_rows < row.mr)
     return std::to_string(row.mr) + " packed rows of A for K = " + std::to_string(work.k) +
            " exceed the buffer on the stack";
@@ -183,8 +179,9 @@ int shift_of_a(const Layer& layer, const KernelRow& row) {
   return layer.a_type == DType::kS8 ? 128 : 0;
 }
 
-double layout_cycles(const CpuFacts& facts, const Layout& l, const WorkSize& size) {
+double layout_cycles(const CpuFacts& facts, const Layout& l, WorkSize size) {
   if (size.m == 0) return 0;
+  size.shares = l.shares;
   const CorePorts ports = core_ports(facts, *l.main);
   const int64_t b_bytes = size.runs * packed_bytes(l, size.k);
   double cycles = entry_cycles(*l.main, size);
@@ -227,7 +224,8 @@ oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableI
     Candidate c{&row, reason_against(row, work, isas, weights), {}};
     double cycles = 0;
     if (c.rejected.empty()) {
-      const CostedLayout costed = best_layout(facts, row, work);
+      const CostedLayout costed =
+          best_layout(facts, row, work, weights.mixed.value_or(kTypicalShares));
       c.layout = costed.layout;
       cycles = costed.cycles;
       if (!uses_main(c.layout))

@@ -12,6 +12,7 @@
 #include "dispatch/cost.h"
 #include "dispatch/cpu.h"
 #include "dispatch/layer.h"
+#include "kernels/pack.h"
 
 namespace oct {
 
@@ -27,6 +28,7 @@ struct Layout {
   int tails = 0;
   PanelShape tail[2] = {};
   bool row_sums = false;  // weights as packed have zero points, which A's rows are summed for
+  MixedShares shares = kTypicalShares;  // of the weights, if they were looked at
 };
 
 struct Candidate {
@@ -47,18 +49,16 @@ struct Work {
   int64_t m, n, k;      // typical rows; columns; products in one sum
   int64_t packed_rows;  // packed rows of A that a run has room for
   // Of the weights, each asked at most once.
-  std::function<bool()> pairs_safe;     // weight_pairs_safe
-  std::function<double()> exact_share;  // mixed_exact_share for panels of kMixedColumns
-  int64_t diagonal = 0;                 // columns of a group, where B is block-diagonal
-  const char* no_row_sums = nullptr;    // why sums of A's rows cannot be taken, if so
-  int64_t taps = 1;                     // that K is a list of
-  int64_t times = 1;                    // that the rows are computed
+  std::function<bool()> pairs_safe;  // weight_pairs_safe
+  std::function<MixedShares(int a_max)> mixed_shares;
+  int64_t diagonal = 0;               // columns of a group, where B is block-diagonal
+  const char* no_row_sums = nullptr;  // why sums of A's rows cannot be taken, if so
+  int64_t taps = 1;                   // that K is a list of
+  int64_t times = 1;                  // that the rows are computed
   bool convolution = false;
 
   WorkSize size() const { return {m, k / taps, taps, times}; }
 };
-
-inline constexpr int kMixedColumns = 16;
 
 // Rows that predictions assume when the caller gives no m_hint.
 inline constexpr int64_t kDefaultRows = 256;
@@ -70,7 +70,7 @@ int64_t max_packed_rows(int64_t k);
 int shift_of_a(const Layer& layer, const KernelRow& row);
 
 // Cycles of one core with this layout.
-double layout_cycles(const CpuFacts& facts, const Layout& layout, const WorkSize& size);
+double layout_cycles(const CpuFacts& facts, const Layout& layout, WorkSize size);
 
 // OCT_UNSUPPORTED, with the reason, when the forced kernel (or every kernel) is rejected.
 oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableIsas& isas,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -46,9 +47,8 @@ class GemmEmitter {
   struct GroupForm {
     Words& w;
     Xmm constant;
-    int b_held;                // as in Budget
-    int a_step;                // bytes of A from a group to the next; 0 if rA[0] is set for each
-    std::optional<Xmm> order;  // the bytes of A are brought into it first
+    int b_held;  // as in Budget
+    int a_step;  // bytes of A from a group to the next; 0 if rA[0] is set for each
   };
 
   // ---- positional accessors ----
@@ -77,9 +77,7 @@ class GemmEmitter {
   static Xbyak::RegExp rsp_tiles() { return Reg64(Operand::RSP); }
   Address arg_qword(size_t offset) const { return as.qword[rArgs + offset]; }
 
-  GroupForm plain_form() const {
-    return {w, constant(), budget.b_held, a_group_bytes(), std::nullopt};
-  }
+  GroupForm plain_form() const { return {w, constant(), budget.b_held, a_group_bytes()}; }
   // Of spec.k_last.
   int last_whole_steps() const { return spec.k_last - (spec.k_last && spec.k_tail); }
 
@@ -135,6 +133,7 @@ class GemmEmitter {
   void load_a(const GroupForm& form, const std::vector<Xmm>& a, const Xbyak::RegExp& row, int u,
               std::optional<int> tail);
   void ready_a(const GroupForm& form, const std::vector<Xmm>& a);
+  void shift_a(const Xmm& a);
   void load_tail_bytes(const Xbyak::RegExp& from, int count);
   void merge_sets();
   void finish_rows();
@@ -155,7 +154,8 @@ class GemmEmitter {
 
   // ---- gemm_mixed.cc ----
   void mixed_k_loop(Rows rows);
-  void listed_groups(Rows rows, const GroupForm& form);
+  void listed(int numbers, const std::function<void()>& entry);
+  void group_pair(Rows rows, const Xmm& ones, const std::optional<Xmm>& second_order);
 
   // ---- gemm_diagonal.cc ----
   bool broadcasts() const { return spec.group_out % w.lanes() == 0 && spec.group_in % kKr == 0; }

@@ -13,7 +13,7 @@
 // words are cracked, 12 with two full ports) beside 6 broadcasts and 4 loads. On AVX2, 3x24 in
 // Winograd's form: 36 vector operations on 3 or 4 ports beside 18 loads (measured on Zen 4: loads
 // and instructions bind, 203 GOPS of 234; 4x16 with all of B in registers gave 184, the plain form
-// 183); with safe pairs, 6x16: 24 multiplications on two ports.
+// 183); with safe pairs, 6x16: 24 multiplications on two ports, which gemm_mixed.cc has fewer of.
 //
 // Accumulators start at the column's init (bias and corrections), so the epilogue adds nothing.
 
@@ -36,8 +36,8 @@ using Xbyak::Xmm;
 namespace {
 
 constexpr int kDotsPerCycle = 2;  // at most: what splitting K must hide the latency of
-// A's words, the constant, a temporary, and the order of A's bytes or one word more.
-constexpr int kMixedRegisters = 4;
+// What the exact form takes: both words of A and of B, the constant, a temporary.
+constexpr int kMixedRegisters = 6;
 
 Dot dot_of(const KernelRow& row) {
   if (row.b_form == BForm::kPairs16)
@@ -376,12 +376,16 @@ void GemmEmitter::load_a(const GroupForm& form, const std::vector<Xmm>& a, const
 
 // Makes of a row's dwords what the dots take.
 void GemmEmitter::ready_a(const GroupForm& form, const std::vector<Xmm>& a) {
-  if (spec.a_shift && mixed)  // no register to spare; it only ever makes u8 of s8
-    as.vpaddb(a[0], a[0], as.constant({0x80808080}));
-  else if (spec.a_shift)
-    as.vpaddb(a[0], a[0], shift());
-  if (form.order) as.vpshufb(a[0], a[0], *form.order);
+  shift_a(a[0]);
   form.w.prepare_a(a.data(), form.constant);
+}
+
+void GemmEmitter::shift_a(const Xmm& a) {
+  if (!spec.a_shift) return;
+  if (mixed)  // no register to spare; it only ever makes u8 of s8
+    as.vpaddb(a, a, as.constant({0x80808080}));
+  else
+    as.vpaddb(a, a, shift());
 }
 
 // rTmp = the 1..3 bytes at `from`, zero extended. Nothing beyond them is touched.

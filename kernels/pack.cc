@@ -184,10 +184,12 @@ void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void*
   assert(n >= 1 && n <= row.nr && n0 + n <= b.n);
   assert(!(row.flags & kRowUnsignedB) || (b.is_unsigned && row.b_form == BForm::kQuads8));
   if (row.b_form == BForm::kMixed)
-    pack_mixed_panel(b, n0, n, row.lanes, dst, sums);
+    pack_mixed_panel(b, n0, n, mixed_a_max(row), dst, sums);
   else
     PanelPacker(row, b, n0, n, dst, sums != nullptr).pack(sums);
 }
+
+int mixed_a_max(const KernelRow& row) { return row.flags & kRowNeedsSafePairs ? 128 : 255; }
 
 // With two activations of up to 255 each, a pair's sum stays within int16 exactly when the
 // positive parts of the weights add up to at most 128 and so do the negative ones.

@@ -11,15 +11,18 @@
 //   BForm::kPairs16    for each K group g, for each vector j, two vectors of s16 pairs:
 //                      | w[4g+1] w[4g+3] | ...    then    | w[4g] w[4g+2] | ...
 //
-//   BForm::kMixed      whole K groups sorted by which two of their products may share an int16 sum
-//                      without leaving it, for all columns of the panel and any u8 data:
+//   BForm::kMixed      panels of one vector of 8; whole K groups sorted by which of their products
+//                      may share an int16 sum without leaving it, for all columns of the panel and
+//                      any A up to mixed_a_max:
 //                      | where the groups begin, in bytes from the list |
-//                      | count | offsets into a row of A |   of those with (0 1)(2 3)
-//                      | count | offsets |                   (0 2)(1 3)
-//                      | count | offsets |                   (0 3)(1 2)
-//                      | count | offsets |                   none of these       all int32
-//                      then the groups in that order: the first three kinds as in kQuads8, with the
-//                      weights in the order of the pairs; the last, and the tail, as in kPairs16
+//                      | count | offset, offset | ..         two groups, pair by pair
+//                      | count | offset, offset, order | ..  likewise, the second in another order
+//                                                            of its bytes: that of A's, as vpshufb
+//                                                            takes it
+//                      | count | offset | ..                 by itself, (0 1) and (2 3)
+//                      | count | offset | ..                 none of these               all int32
+//                      then the groups in that order: the last, and the tail, as in kPairs16, the
+//                      others as in kQuads8. Offsets are those of a group's bytes in a row of A
 //
 //   AForm::kPairs16    a' = (a + shift) mod 256; per row, for each K group, eight bytes:
 //                      | a'[4g] a'[4g+2] | a'[4g+1] a'[4g+3] |    s16 pairs; zero beyond K
@@ -87,13 +90,20 @@ void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void*
 // Whether no pair (w[2i], w[2i+1]) of any column can leave int16 when multiplied by two u8.
 bool weight_pairs_safe(const BView& b);
 
-// Of the groups of whole panels of n columns, the share that kMixed has to list as "none of these":
-// estimated from a sample.
-double mixed_exact_share(const BView& b, int n);
+// kMixed, whose rows take A up to that.
+inline constexpr int kMixedColumns = 8;
+int mixed_a_max(const KernelRow& row);
 
-// For kMixed: bytes of the list, at most; and pack_b_panel.
+// Of the groups of its panels, the shares that stand in pairs, in such with another order, and
+// that take the exact form: estimated from a sample.
+struct MixedShares {
+  double paired, ordered, exact;
+};
+MixedShares mixed_shares(const BView& b, int a_max);
+
+// Bytes of the list, at most; and pack_b_panel.
 size_t mixed_list_bytes(int64_t k);
-void pack_mixed_panel(const BView& b, int64_t n0, int n, int lanes, void* dst, ColumnSums* sums);
+void pack_mixed_panel(const BView& b, int64_t n0, int n, int a_max, void* dst, ColumnSums* sums);
 
 // Bytes of one packed row of A, and the packing of `rows` rows. row_term[m] receives minus the
 // sum of a'[2i] * a'[2i+1]. Needs AVX2.
@@ -112,8 +122,8 @@ struct ARows {
   bool is_signed;
 };
 
-// sums[m]: of all the bytes of row m, modulo 2^32, less the taps that leave it out; the `count` rows
-// are those of one tile if any tap does. Needs AVX2.
+// sums[m]: of all the bytes of row m, modulo 2^32, less the taps that leave it out; the `count`
+// rows are those of one tile if any tap does. Needs AVX2.
 void sum_a_rows(const ARows& rows, int64_t count, int32_t* sums);
 
 }  // namespace oct

@@ -1,6 +1,9 @@
-// Packing B in the form in which most of it can be multiplied by vpmaddubsw.
+// Packing B in the form in which most of it can be multiplied by vpmaddubsw, two K groups at once
+// where their sums allow it.
 
+#include <algorithm>
 #include <array>
+#include <cstdint>
 #include <vector>
 
 #include "kernels/pack_block.h"
@@ -8,81 +11,117 @@
 namespace oct {
 namespace {
 
-constexpr int kPairings = 3, kExact = kPairings, kKinds = kPairings + 1;
-constexpr unsigned kAllPairings = (1u << kPairings) - 1;
+constexpr int kKinds = 4;  // of entries in the list
 
-// With two activations of up to 255 each, a pair's sum stays within int16 exactly when the positive
-// parts of the weights add up to at most 128 and so do the negative ones.
-bool sums_fit(__m128i w, __m128i v) {
-  const __m128i zero = _mm_setzero_si128();
-  const __m128i up = _mm_add_epi16(_mm_max_epi16(w, zero), _mm_max_epi16(v, zero));
-  const __m128i down = _mm_add_epi16(_mm_min_epi16(w, zero), _mm_min_epi16(v, zero));
-  const __m128i bad = _mm_or_si128(_mm_cmpgt_epi16(up, _mm_set1_epi16(128)),
-                                   _mm_cmplt_epi16(down, _mm_set1_epi16(-128)));
-  return _mm_movemask_epi8(bad) == 0;
-}
+// The bytes of a K group in other orders: other pairs share a sum, or other sums the pairs.
+constexpr uint8_t kOrders[][kKr] = {
+    {0, 1, 2, 3}, {0, 2, 1, 3}, {1, 3, 0, 2}, {0, 3, 1, 2}, {1, 2, 0, 3}};
+constexpr int kNatural = 0, kAllOrders = std::size(kOrders);
 
 __m128i swap_words(__m128i v) {
   constexpr int swapped = 0xb1;
   return _mm_shufflehi_epi16(_mm_shufflelo_epi16(v, swapped), swapped);
 }
 
-// A bit for each pairing that is safe in all columns of the block.
-unsigned safe_pairings(__m128i block) {
-  const auto [even, odd] = halves(block);
-  const __m128i even_swapped = swap_words(even), odd_swapped = swap_words(odd);
-  unsigned safe = sums_fit(even, odd);
-  safe |= unsigned{sums_fit(even, even_swapped) && sums_fit(odd, odd_swapped)} << 1;
-  return safe | unsigned{sums_fit(even, odd_swapped)} << 2;
+// Sums of the words of either half whose bytes share a sum, in that order of bytes.
+__m128i pairs_of(__m128i even, __m128i odd, int order) {
+  if (order == kNatural) return _mm_add_epi16(even, odd);
+  __m128i sums;
+  if (order <= 2) {
+    const __m128i first = _mm_set1_epi32(0xffff);
+    sums = _mm_or_si128(_mm_and_si128(first, _mm_add_epi16(even, swap_words(even))),
+                        _mm_andnot_si128(first, _mm_add_epi16(odd, swap_words(odd))));
+  } else {
+    sums = _mm_add_epi16(even, swap_words(odd));
+  }
+  return order % 2 ? sums : swap_words(sums);
 }
 
-// The four weights of each column in the order of the pairing.
-__m128i ordered(__m128i block, int pairing) {
-  const auto bytes = [](__m128i v, int mask) { return _mm_and_si128(v, _mm_set1_epi32(mask)); };
-  switch (pairing) {
-    case 1:  // 0 2 1 3
-      return _mm_or_si128(bytes(block, static_cast<int>(0xff0000ff)),
-                          _mm_or_si128(bytes(_mm_srli_epi32(block, 8), 0x0000ff00),
-                                       bytes(_mm_slli_epi32(block, 8), 0x00ff0000)));
-    case 2:  // 0 3 1 2
-      return _mm_or_si128(bytes(block, 0x000000ff),
-                          _mm_or_si128(bytes(_mm_srli_epi32(block, 16), 0x0000ff00),
-                                       _mm_slli_epi32(bytes(block, 0x00ffff00), 8)));
-    default: return block;
+// What the pairs of a group add up to in each column of a panel: positive parts and negative ones,
+// at most 255 of each.
+struct PairSums {
+  __m128i up, down;
+
+  // With A of up to a_max each, a sum of products stays within int16 if the positive parts of its
+  // weights add up to at most `most` = INT16_MAX / a_max, and so do the negative ones.
+  bool fit(__m128i most) const {
+    const __m128i over = _mm_or_si128(_mm_subs_epu8(up, most), _mm_subs_epu8(down, most));
+    return _mm_movemask_epi8(_mm_cmpeq_epi8(over, _mm_setzero_si128())) == 0xffff;
   }
+  int largest() const {
+    uint8_t bytes[16];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), _mm_max_epu8(up, down));
+    return *std::max_element(std::begin(bytes), std::end(bytes));
+  }
+};
+
+PairSums operator+(const PairSums& p, const PairSums& q) {
+  return {_mm_adds_epu8(p.up, q.up), _mm_adds_epu8(p.down, q.down)};
 }
 
 class MixedPacker {
  public:
-  MixedPacker(const BView& b, int64_t n0, int n, int lanes)
-      : b_(b), n0_(n0), n_(n), lanes_(lanes), blocks_((n + lanes - 1) / lanes * lanes / kColumns) {}
+  MixedPacker(const BView& b, int64_t n0, int n, int a_max)
+      : b_(b), n0_(n0), n_(n),
+        most_(_mm_set1_epi8(static_cast<char>(std::min(254, INT16_MAX / a_max)))) {}
 
-  // The kind of a whole group.
-  int kind(int64_t group) const {
-    unsigned safe = kAllPairings;
-    for (int c = 0; c < blocks_ && safe; ++c) safe &= safe_pairings(block_at(group, c));
-    for (int pairing = 0; pairing < kPairings; ++pairing)
-      if (safe >> pairing & 1) return pairing;
-    return kExact;
+  // Whole groups: those that have no natural order that is safe look for partners first, then the
+  // others among each other. Large sums go first, while there is a choice.
+  void sort() {
+    std::vector<Group> natural;
+    std::vector<int32_t> others;
+    for (int32_t g = 0; g < b_.k / kKr; ++g) {
+      const PairSums sums = pair_sums(g, kNatural);
+      if (sums.fit(most_))
+        natural.push_back({g, sums.largest(), false, sums});
+      else
+        others.push_back(g);
+    }
+    std::stable_sort(natural.begin(), natural.end(),
+                     [](const Group& p, const Group& q) { return p.largest > q.largest; });
+    for (int32_t g : others)
+      if (!find_partner(g, natural)) exact_.push_back(g);
+    for (auto p = natural.begin(); p != natural.end(); ++p) {
+      if (p->taken) continue;
+      const auto q = std::find_if(p + 1, natural.end(), [&](const Group& other) {
+        return !other.taken && (p->sums + other.sums).fit(most_);
+      });
+      if (q == natural.end()) {
+        singles_.push_back(p->group);
+      } else {
+        q->taken = true;
+        pairs_.push_back({p->group, q->group, kNatural});
+      }
+    }
+    std::sort(singles_.begin(), singles_.end());
+    for (std::vector<Pair>* pairs : {&pairs_, &ordered_pairs_})
+      std::sort(pairs->begin(), pairs->end(),
+                [](const Pair& p, const Pair& q) { return p.first < q.first; });
+  }
+
+  MixedShares shares() const {
+    const auto part = [&](size_t groups) {
+      return static_cast<double>(groups) / static_cast<double>(b_.k / kKr);
+    };
+    return {part(2 * pairs_.size()), part(2 * ordered_pairs_.size()), part(exact_.size())};
   }
 
   void pack(void* dst, ColumnSums* sums) {
-    const int64_t groups = b_.k / kKr;
-    std::array<std::vector<int32_t>, kKinds> lists;
-    for (int64_t g = 0; g < groups; ++g)
-      lists[static_cast<size_t>(kind(g))].push_back(static_cast<int32_t>(g));
-    auto* list = static_cast<int32_t*>(dst);
+    list_ = static_cast<int32_t*>(dst);
     to_ = static_cast<uint8_t*>(dst) + mixed_list_bytes(b_.k);
-    *list++ = static_cast<int32_t>(mixed_list_bytes(b_.k));
-    for (int kind = 0; kind < kKinds; ++kind) {
-      const std::vector<int32_t>& of_kind = lists[static_cast<size_t>(kind)];
-      *list++ = static_cast<int32_t>(of_kind.size());
-      for (int32_t g : of_kind) {
-        *list++ = g * kKr;
-        put_group(g, kind);
+    *list_++ = static_cast<int32_t>(mixed_list_bytes(b_.k));
+    for (const std::vector<Pair>* pairs : {&pairs_, &ordered_pairs_}) {
+      *list_++ = static_cast<int32_t>(pairs->size());
+      for (const Pair& p : *pairs) put_pair(p);
+    }
+    for (const std::vector<int32_t>* groups : {&singles_, &exact_}) {
+      *list_++ = static_cast<int32_t>(groups->size());
+      for (int32_t g : *groups) {
+        *list_++ = g * kKr;
+        groups == &exact_ ? put_exact(g) : put_bytes(g, kNatural);
       }
     }
-    if (b_.k % kKr) put_group(groups, kExact);
+    if (b_.k % kKr) put_exact(b_.k / kKr);
     for (int i = 0; sums && i < n_; ++i) {
       int32_t lane[kColumns];
       std::memcpy(lane, &sums_[i / kColumns], sizeof lane);
@@ -91,62 +130,138 @@ class MixedPacker {
   }
 
  private:
-  static constexpr int kColumns = kBlockColumns;
+  static constexpr int kColumns = kBlockColumns, kBlocks = kMixedColumns / kColumns;
+
+  // One whose natural order is safe.
+  struct Group {
+    int32_t group;
+    int largest;
+    bool taken;
+    PairSums sums;
+  };
+  struct Pair {
+    int32_t first, second;
+    int order;  // of the second
+  };
 
   __m128i block_at(int64_t group, int c) const {
     return any_block(b_, group * kKr, n0_ + c * kColumns, n0_ + n_);
   }
 
-  void put_group(int64_t group, int kind) {
-    for (int c = 0; c < blocks_; ++c) {
-      const __m128i block = block_at(group, c);
-      const auto [even, odd] = halves(block);
-      __m128i& sum = sums_[c];
-      sum = _mm_add_epi32(sum, _mm_madd_epi16(_mm_add_epi16(even, odd), _mm_set1_epi16(1)));
-      const int column = c * kColumns;
-      if (kind != kExact) {
-        store(to_ + 4 * column, ordered(block, kind));
-        continue;
-      }
-      uint8_t* const vector = to_ + 8 * (column / lanes_ * lanes_) + 4 * (column % lanes_);
-      store(vector, odd);
-      store(vector + 4 * lanes_, even);
+  PairSums pair_sums(int64_t group, int order) const {
+    const __m128i zero = _mm_setzero_si128();
+    __m128i up[kBlocks], down[kBlocks];
+    for (int c = 0; c < kBlocks; ++c) {
+      const auto [even, odd] = halves(block_at(group, c));
+      up[c] = pairs_of(_mm_max_epi16(even, zero), _mm_max_epi16(odd, zero), order);
+      down[c] =
+          _mm_sub_epi16(zero, pairs_of(_mm_min_epi16(even, zero), _mm_min_epi16(odd, zero), order));
     }
-    to_ += blocks_ * kColumns * (kind == kExact ? 8 : 4);
+    return {_mm_packus_epi16(up[0], up[1]), _mm_packus_epi16(down[0], down[1])};
+  }
+
+  bool find_partner(int32_t group, std::vector<Group>& natural) {
+    std::vector<std::pair<int, PairSums>> orders;
+    for (int order = kNatural + 1; order < kAllOrders; ++order)
+      if (const PairSums sums = pair_sums(group, order); sums.fit(most_))
+        orders.emplace_back(order, sums);
+    for (Group& p : natural) {
+      if (orders.empty()) break;
+      if (p.taken) continue;
+      for (const auto& [order, sums] : orders)
+        if ((p.sums + sums).fit(most_)) {
+          p.taken = true;
+          ordered_pairs_.push_back({p.group, group, order});
+          return true;
+        }
+    }
+    return false;
+  }
+
+  void put_pair(const Pair& p) {
+    *list_++ = p.first * kKr;
+    *list_++ = p.second * kKr;
+    if (p.order != kNatural) std::memcpy(list_++, kOrders[p.order], kKr);
+    put_bytes(p.first, kNatural);
+    put_bytes(p.second, p.order);
+  }
+
+  void put_bytes(int64_t group, int order) {
+    for (int c = 0; c < kBlocks; ++c) {
+      const __m128i block = block_at(group, c);
+      add_up(c, halves(block));
+      store(to_, block);
+      if (order != kNatural) reorder(to_, order);
+      to_ += kColumns * kKr;
+    }
+  }
+
+  void put_exact(int64_t group) {
+    for (int c = 0; c < kBlocks; ++c) {
+      const Halves h = halves(block_at(group, c));
+      add_up(c, h);
+      store(to_ + c * kColumns * kKr, h.odd);
+      store(to_ + (kMixedColumns + c * kColumns) * kKr, h.even);
+    }
+    to_ += 2 * kMixedColumns * kKr;
+  }
+
+  void add_up(int c, const Halves& h) {
+    const __m128i both = _mm_add_epi16(h.even, h.odd);
+    sums_[c] = _mm_add_epi32(sums_[c], _mm_madd_epi16(both, _mm_set1_epi16(1)));
   }
 
   static void store(uint8_t* to, __m128i v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to), v); }
 
+  static void reorder(uint8_t* block, int order) {
+    uint8_t from[kColumns * kKr];
+    std::memcpy(from, block, sizeof from);
+    for (int i = 0; i < kColumns * kKr; ++i)
+      block[i] = from[i / kKr * kKr + kOrders[order][i % kKr]];
+  }
+
   const BView& b_;
   const int64_t n0_;
-  const int n_, lanes_, blocks_;
-  __m128i sums_[kMaxNr / kColumns] = {};
+  const int n_;
+  const __m128i most_;
+  std::vector<Pair> pairs_, ordered_pairs_;
+  std::vector<int32_t> singles_, exact_;
+  __m128i sums_[kBlocks] = {};
+  int32_t* list_ = nullptr;
   uint8_t* to_ = nullptr;
 };
 
 }  // namespace
 
 size_t mixed_list_bytes(int64_t k) {
-  const auto numbers = static_cast<size_t>(1 + kKinds + k / kKr);
+  const int64_t groups = k / kKr;
+  const auto numbers = static_cast<size_t>(1 + kKinds + groups + groups / 2);
   return (4 * numbers + 63) / 64 * 64;
 }
 
-void pack_mixed_panel(const BView& b, int64_t n0, int n, int lanes, void* dst, ColumnSums* sums) {
-  MixedPacker(b, n0, n, lanes).pack(dst, sums);
+void pack_mixed_panel(const BView& b, int64_t n0, int n, int a_max, void* dst, ColumnSums* sums) {
+  MixedPacker packer(b, n0, n, a_max);
+  packer.sort();
+  packer.pack(dst, sums);
 }
 
-double mixed_exact_share(const BView& b, int n) {
-  constexpr int64_t kSamples = 2000;  // a standard error of at most one percent
-  const int64_t width = std::min<int64_t>(n, b.n), panels = b.n / width, groups = b.k / kKr;
-  const int64_t all = panels * groups;
-  if (all == 0) return 1;
-  const int64_t step = std::max<int64_t>(1, all / kSamples) | 1;  // odd: all panels get their share
-  int64_t exact = 0, seen = 0;
-  for (int64_t i = 0; i < all; i += step, ++seen) {
-    const MixedPacker panel(b, i % panels * width, static_cast<int>(width), kBlockColumns);
-    exact += panel.kind(i / panels) == kExact;
+MixedShares mixed_shares(const BView& b, int a_max) {
+  constexpr int64_t kSamples = 2000;  // groups: a standard error of at most one percent
+  const int n = static_cast<int>(std::min<int64_t>(kMixedColumns, b.n));
+  const int64_t panels = b.n / n, groups = b.k / kKr;
+  if (panels * groups == 0) return {0, 0, 1};
+  const int64_t seen = std::clamp<int64_t>(kSamples / groups, 1, panels);
+  MixedShares mean = {0, 0, 0};
+  for (int64_t i = 0; i < seen; ++i) {
+    MixedPacker panel(b, i * panels / seen * n, n, a_max);
+    panel.sort();
+    const MixedShares s = panel.shares();
+    const auto part = 1 / static_cast<double>(seen);
+    mean.paired += s.paired * part;
+    mean.ordered += s.ordered * part;
+    mean.exact += s.exact * part;
   }
-  return static_cast<double>(exact) / static_cast<double>(seen);
+  return mean;
 }
 
 }  // namespace oct

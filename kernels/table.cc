@@ -108,9 +108,9 @@ constexpr KernelRow kTable[] = {
     gemm("gemm_u7s8s32_6x16x4_avx2", Isa::kAvx2, 6, 16, kInPlace, kByteB, kRowNeedsSafePairs),
     gemm("gemm_u7s8s32_4x24x4_avx2", Isa::kAvx2, 4, 24, kInPlace, kByteB, kRowNeedsSafePairs),
     gemm("gemm_u7s8s32_12x8x4_avx2", Isa::kAvx2, 12, 8, kInPlace, kByteB, kRowNeedsSafePairs),
-    // For weights of which most pairs are safe, as those of trained layers are.
-    gemm("gemm_u8s8s32_6x16x4_avx2", Isa::kAvx2, 6, 16, kInPlace, kMixedB),
-    gemm("gemm_u8s8s32_12x8x4_avx2", Isa::kAvx2, 12, 8, kInPlace, kMixedB),
+    gemm("gemm_u7s8s32_10x8x4_avx2", Isa::kAvx2, 10, 8, kInPlace, kMixedB, kRowNeedsSafePairs),
+    // For weights most of whose K groups can share int16 sums, as in trained layers of large K.
+    gemm("gemm_u8s8s32_10x8x4_avx2", Isa::kAvx2, 10, 8, kInPlace, kMixedB),
     gemm("gemm_u8s8s32_3x24x4_avx2", Isa::kAvx2, 3, 24, kPackedA, kWordB),
     gemm("gemm_u8s8s32_4x16x4_avx2", Isa::kAvx2, 4, 16, kPackedA, kWordB),
     gemm("gemm_u8s8s32_6x8x4_avx2", Isa::kAvx2, 6, 8, kPackedA, kWordB),

@@ -33,6 +33,8 @@ Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight
 std::vector<InputCase> input_cases(const KernelRow& row, Rng& rng) {
   if (row.flags & kRowSignedA) return {{DType::kS8, -128, 127, 0, false}};
   if (row.flags & kRowUnsignedA) return {{DType::kU8, 0, 255, 0, false}};
+  if (row.b_form == BForm::kMixed && row.flags & kRowNeedsSafePairs)
+    return {{DType::kU8, 0, 127, 0, false}, {DType::kU8, 1, 128, 0, false}};
   if (row.b_form == BForm::kMixed)
     return {{DType::kU8, 0, 255, 0, false},
             {DType::kU8, 0, 255, 0, true, true},

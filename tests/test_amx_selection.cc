@@ -33,7 +33,13 @@ Candidate choose(const Layer& layer, const std::vector<Isa>& usable, int64_t m, 
     isas.reason[static_cast<size_t>(isa)].clear();
   }
   Selection selection;
-  const Work work{layer, m, n, k, max_packed_rows(k), [] { return false; }, [] { return 1.0; }};
+  const Work work{layer,
+                  m,
+                  n,
+                  k,
+                  max_packed_rows(k),
+                  [] { return false; },
+                  [](int) { return MixedShares{0, 0, 1}; }};
   EXPECT_EQ(select_kernels(work, sapphire_rapids(), isas, &selection), OCT_OK);
   return selection.best();
 }

@@ -91,17 +91,20 @@ TEST_F(ApiSelection, OnAvx2TheRangeOfADecidesTheForm) {
     EXPECT_EQ(chosen(OCT_ISA_AVX2, m, 1024, 1024, 0, 127).substr(0, 8), "gemm_u7s") << m;
     EXPECT_EQ(chosen(OCT_ISA_AVX2, m, 1024, 1024, 100, 227).substr(0, 8), "gemm_u7s") << m;
     EXPECT_EQ(chosen(OCT_ISA_AVX2, m, 1024, 1024, 0, 128).substr(0, 8), "gemm_u8s") << m;
-    // Weights of at most seven bits are proven safe when they are packed.
-    EXPECT_EQ(chosen(OCT_ISA_AVX2, m, 1024, 1024, 0, 0, 64).substr(0, 8), "gemm_u7s") << m;
   }
+  // Weights of at most seven bits are proven safe when they are packed.
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1, 1024, 1024, 0, 0, 64), "gemm_u7s8s32_4x24x4_avx2");
 }
 
 TEST_F(ApiSelection, Avx2KernelsByName) {
   EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 0), "gemm_u8s8s32_3x24x4_avx2");
-  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 127), "gemm_u7s8s32_6x16x4_avx2");
-  // Few pairs of weights are unsafe.
-  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 0, 68), "gemm_u8s8s32_6x16x4_avx2");
-  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 8, 1024, 0, 0, 68), "gemm_u8s8s32_12x8x4_avx2");
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 127), "gemm_u7s8s32_10x8x4_avx2");
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 64, 0, 127), "gemm_u7s8s32_4x24x4_avx2");
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 1, 128), "gemm_u7s8s32_10x8x4_avx2");
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 2, 129), "gemm_u7s8s32_6x16x4_avx2")
+      << "shifted";
+  // Most K groups can share sums.
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 0, 64), "gemm_u8s8s32_10x8x4_avx2");
 }
 
 TEST_F(ApiSelection, Avx512KernelsByName) {
@@ -209,8 +212,6 @@ TEST_F(ApiSelection, RejectionsSayWhy) {
       EXPECT_TRUE(says("above the cap avx2") || says("CPU lacks")) << c;
     } else if (row->flags & kRowNeedsSafePairs) {
       EXPECT_TRUE(says("256 values")) << c;
-    } else if (row->b_form == BForm::kMixed) {
-      EXPECT_TRUE(says("have no safe pairs of weights")) << c;
     } else {
       EXPECT_EQ(reason, "") << c;
     }

@@ -161,44 +161,87 @@ TEST(Pack, PanelsFollowTheirDefinition) {
   }
 }
 
-// The list names every whole group once, under a pairing that is safe in all columns, and the data
-// follow in its order.
-void check_mixed_panel(const Weights& b, int64_t n0, int n, const uint8_t* panel) {
-  constexpr int kLanes = 8;
-  constexpr int kOrders[4][4] = {{0, 1, 2, 3}, {0, 2, 1, 3}, {0, 3, 1, 2}, {0, 1, 2, 3}};
-  const int columns = (n + kLanes - 1) / kLanes * kLanes;
-  const auto* list = reinterpret_cast<const int32_t*>(panel);
-  const uint8_t* data = panel + *list++;
-  std::vector<bool> seen(static_cast<size_t>(b.view.k / 4));
-  const auto check_group = [&](int64_t g, int kind) {
-    for (int column = 0; column < columns; ++column) {
-      const auto w = [&](int i) {
-        return column < n ? b.at(4 * g + kOrders[kind][i], n0 + column) : 0;
-      };
-      if (kind < 3) {
-        ASSERT_TRUE(pair_fits_int16(w(0), w(1)) && pair_fits_int16(w(2), w(3)));
-        for (int i = 0; i < 4; ++i)
-          ASSERT_EQ(static_cast<int8_t>(data[4 * column + i]), w(i)) << "group " << g;
-        continue;
+// The list names every whole group once, in pairs whose products can be added up in int16 in all
+// columns, by themselves or as what cannot, and the data follow in its order.
+class MixedPanel {
+ public:
+  MixedPanel(const Weights& b, int64_t n0, int n, int most, const uint8_t* panel)
+      : b_(b), n0_(n0), n_(n), most_(most), list_(reinterpret_cast<const int32_t*>(panel)),
+        data_(panel + *list_++), seen_(static_cast<size_t>(b.view.k / kKr)) {}
+
+  void check() {
+    for (const bool has_order : {false, true})
+      for (int32_t count = *list_++; count > 0; --count) {
+        const int64_t first = next_group(), second = next_group();
+        const int32_t order = has_order ? *list_++ : kNatural;
+        check_sums({{first, kNatural}, {second, order}});
+        check_bytes(first, kNatural);
+        check_bytes(second, order);
       }
-      const auto* odd = reinterpret_cast<const int16_t*>(data + 8 * (column / kLanes * kLanes)) +
-                        2 * (column % kLanes);
-      const int16_t* even = odd + 2 * kLanes;
-      ASSERT_TRUE(odd[0] == w(1) && odd[1] == w(3) && even[0] == w(0) && even[1] == w(2));
+    for (int32_t count = *list_++; count > 0; --count) {
+      const int64_t group = next_group();
+      check_sums({{group, kNatural}});
+      check_bytes(group, kNatural);
     }
-    data += columns * (kind < 3 ? 4 : 8);
-  };
-  for (int kind = 0; kind < 4; ++kind)
-    for (int32_t count = *list++; count > 0; --count) {
-      const int32_t offset = *list++;
-      ASSERT_TRUE(offset % 4 == 0 && offset / 4 < b.view.k / 4 &&
-                  !seen[static_cast<size_t>(offset / 4)]);
-      seen[static_cast<size_t>(offset / 4)] = true;
-      check_group(offset / 4, kind);
+    for (int32_t count = *list_++; count > 0; --count) check_words(next_group());
+    EXPECT_EQ(std::count(seen_.begin(), seen_.end(), false), 0);
+    if (b_.view.k % kKr) check_words(b_.view.k / kKr);
+  }
+
+ private:
+  static constexpr int kLanes = 8;
+  static constexpr int32_t kNatural = 0x03020100;
+
+  int at(int64_t group, int32_t order, int i, int column) const {
+    return column < n_ ? b_.at(kKr * group + (order >> 8 * i & 0xff), n0_ + column) : 0;
+  }
+
+  int64_t next_group() {
+    const int32_t offset = *list_++, group = offset / kKr;
+    EXPECT_EQ(offset % kKr, 0);
+    EXPECT_LT(group, b_.view.k / kKr);
+    EXPECT_FALSE(seen_[static_cast<size_t>(group)]);
+    seen_[static_cast<size_t>(group)] = true;
+    return group;
+  }
+
+  void check_sums(const std::vector<std::pair<int64_t, int32_t>>& groups) {
+    for (int column = 0; column < kLanes; ++column)
+      for (int pair = 0; pair < kKr; pair += 2) {
+        int up = 0, down = 0;
+        for (const auto& [group, order] : groups)
+          for (int i = pair; i < pair + 2; ++i) {
+            const int w = at(group, order, i, column);
+            (w > 0 ? up : down) += w;
+          }
+        ASSERT_TRUE(up <= most_ && down >= -most_) << "group " << groups[0].first;
+      }
+  }
+
+  void check_bytes(int64_t group, int32_t order) {
+    for (int column = 0; column < kLanes; ++column)
+      for (int i = 0; i < kKr; ++i)
+        ASSERT_EQ(static_cast<int8_t>(*data_++), at(group, order, i, column)) << "group " << group;
+  }
+
+  void check_words(int64_t group) {
+    for (int i : {1, 3, 0, 2}) {
+      const int half = i % 2 ? 0 : 2 * kLanes;
+      for (int column = 0; column < kLanes; ++column)
+        ASSERT_EQ(reinterpret_cast<const int16_t*>(data_)[half + 2 * column + i / 2],
+                  kKr * group + i < b_.view.k ? at(group, kNatural, i, column) : 0)
+            << "group " << group;
     }
-  ASSERT_EQ(std::count(seen.begin(), seen.end(), false), 0);
-  if (b.view.k % 4) check_group(b.view.k / 4, 3);
-}
+    data_ += 8 * kLanes;
+  }
+
+  const Weights& b_;
+  const int64_t n0_;
+  const int n_, most_;
+  const int32_t* list_;
+  const uint8_t* data_;
+  std::vector<bool> seen_;
+};
 
 TEST(Pack, MixedPanelsFollowTheirDefinition) {
   for (const KernelRow& row : kernels_of("gemm")) {
@@ -213,7 +256,7 @@ TEST(Pack, MixedPanelsFollowTheirDefinition) {
       std::vector<ColumnSums> sums(static_cast<size_t>(n));
       uint8_t* panel = out.right(packed_b_bytes(row, k, n), 64);
       pack_b_panel(row, b.view, n0, n, panel, sums.data());
-      check_mixed_panel(b, n0, n, panel);
+      MixedPanel(b, n0, n, std::min(254, INT16_MAX / mixed_a_max(row)), panel).check();
       for (int i = 0; i < n; ++i) {
         int sum = 0;
         for (int64_t j = 0; j < k; ++j) sum += b.at(j, n0 + i);
@@ -227,8 +270,9 @@ TEST(Pack, MixedPanelsFollowTheirDefinition) {
 TEST(Pack, TheShareWithoutSafePairsIsEstimated) {
   Rng rng("share");
   for (const auto layout : {BLayout::kKN, BLayout::kNK}) {
-    EXPECT_EQ(mixed_exact_share(Weights(rng, layout, kMaxK, 100, 64).view, 16), 0);
-    EXPECT_EQ(mixed_exact_share(Weights(rng, layout, 3, 16, 1).view, 16), 1) << "no whole group";
+    EXPECT_EQ(mixed_shares(Weights(rng, layout, kMaxK, 100, 64).view, 255).exact, 0);
+    EXPECT_EQ(mixed_shares(Weights(rng, layout, 64, 100, 32).view, 255).paired, 1);
+    EXPECT_EQ(mixed_shares(Weights(rng, layout, 3, 16, 1).view, 255).exact, 1) << "no whole group";
   }
 }
 
