@@ -120,8 +120,8 @@ class RowEmitter {
         as.vaddps(acc[j], acc[j], as.ptr[r.bias + j % row_nv * w.bytes()]);
     if (!spec.has_post()) return;
     const PostEmit post{
-        w,         r.pool, spec.post, r.params, static_cast<int>(offsetof(EpilogueParams, post)),
-        r.operands};
+        w,          r.pool, spec.post, r.params, static_cast<int>(offsetof(EpilogueParams, post)),
+        r.operands, r.amid};
     emit_post_ops(as, post, {acc, static_cast<size_t>(nv)});
   }
 

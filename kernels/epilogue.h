@@ -88,6 +88,7 @@ struct EpilogueRow {
   const Xbyak::Reg64* to_stride = nullptr;  // from a row to the next
   // 8-bit outputs whose columns lie otherwise: where the bytes of 128-bit blocks come from.
   const std::vector<uint32_t>* byte_order = nullptr;
+  const Amid* amid = nullptr;  // woven into the chain of post-operations
 };
 void emit_epilogue_rows(Assembler& as, const EpilogueRow& row, const Xbyak::Xmm* acc, int nv,
                         int rows);

@@ -83,6 +83,13 @@ class GemmEmitter {
 
   int first_last_step() const { return spec.k_fixed ? spec.k_fixed - last_whole_steps() : 0; }
 
+  // Whether the next rows' last steps are woven into the epilogue: dots that need one register,
+  // where temporaries of the latter leave the sums in theirs.
+  bool weaves() const {
+    return spec.k_last && dot.a_words + dot.temporaries == 1 && vector_registers_ == 32 &&
+           has_transcendental(spec.epilogue.post);
+  }
+
   // Some rows of the tile.
   struct Rows {
     int begin, end;
@@ -140,7 +147,10 @@ class GemmEmitter {
   void load_epilogue_args();
   std::vector<HeldB> hold_last_steps();
   void last_steps(Rows rows, const std::vector<HeldB>& b);
-  void epilogue(Rows rows);
+  void last_step(const GroupForm& form, const RowWords& r, const std::vector<HeldB>& b, int i,
+                 int s);
+  void woven_epilogue(Rows rows, Rows next, const std::vector<HeldB>& b);
+  void epilogue(Rows rows, const Amid* amid = nullptr);
   void load_row_pointer(size_t argument);
   void add_row_terms(int i, const Xmm* sums, int count);
 

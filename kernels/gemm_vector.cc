@@ -419,9 +419,14 @@ void GemmEmitter::finish_rows() {
   const std::vector<HeldB> b = hold_last_steps();
   last_steps(rows_from(0), b);
   for (int i = 0; i < m; i += together) {
-    if (i + together < m) last_steps(rows_from(i + together), b);
-    epilogue(rows_from(i));
-    for (int r = i; r < rows_from(i).end; ++r) sum_roles[static_cast<size_t>(r)].clear();
+    const Rows rows = rows_from(i), next = rows_from(i + together);
+    if (rows.end < m && weaves()) {
+      woven_epilogue(rows, next, b);
+    } else {
+      if (rows.end < m) last_steps(next, b);
+      epilogue(rows);
+    }
+    for (int r = i; r < rows.end; ++r) sum_roles[static_cast<size_t>(r)].clear();
   }
   if (spec.counts_rows()) as.add(as.qword[rsp_tiles() + 8], 4 * m);
   // The next tile of A, m strides on.
@@ -454,23 +459,44 @@ void GemmEmitter::last_steps(Rows rows, const std::vector<HeldB>& b) {
   if (!spec.k_last) return;
   const GroupForm form = plain_form();
   const RowWords r = row_words(form);
-  for (int i = rows.begin; i < rows.end; ++i) {
-    for (int s = 0; s < spec.k_last; ++s) {
-      const bool whole = s < last_whole_steps();
-      const int u = first_last_step() + s;
-      load_a(form, r.a, rA[0], u, whole ? std::nullopt : std::optional(spec.k_tail));
-      dots(form, r, b[static_cast<size_t>(s)], i, u, 0);
-    }
-    as.add(rA[0], rAStride);
-  }
+  for (int i = rows.begin; i < rows.end; ++i)
+    for (int s = 0; s < spec.k_last; ++s) last_step(form, r, b, i, s);
 }
 
-void GemmEmitter::epilogue(Rows rows) {
+void GemmEmitter::last_step(const GroupForm& form, const RowWords& r, const std::vector<HeldB>& b,
+                            int i, int s) {
+  const bool whole = s < last_whole_steps();
+  const int u = first_last_step() + s;
+  load_a(form, r.a, rA[0], u, whole ? std::nullopt : std::optional(spec.k_tail));
+  dots(form, r, b[static_cast<size_t>(s)], i, u, 0);
+  if (s == spec.k_last - 1) as.add(rA[0], rAStride);
+}
+
+// With the last steps of the next rows.
+void GemmEmitter::woven_epilogue(Rows rows, Rows next, const std::vector<HeldB>& b) {
+  const GroupForm form = plain_form();
+  const RowWords r = row_words(form);
+  Amid amid{r.a, {}};
+  if (spec.a_shift) amid.registers.push_back(shift());
+  for (int i = next.begin; i < next.end; ++i)
+    for (int j = 0; j < nv; ++j) amid.registers.push_back(acc(i, j));
+  const int count = (next.end - next.begin) * spec.k_last;
+  int done = 0;
+  amid.continue_to = [&](int at, int of) {
+    for (; done < count && done * of < at * count; ++done)
+      last_step(form, r, b, next.begin + done / spec.k_last, done % spec.k_last);
+  };
+  epilogue(rows, &amid);
+  amid.continue_to(1, 1);
+}
+
+void GemmEmitter::epilogue(Rows rows, const Amid* amid) {
   const Xmm* const held_mult = mult_words.empty() ? nullptr : mult_words.data();
   EpilogueRow row{w,      pool,    spec.epilogue, spec.n,    rC,    mult(),
                   bias(), rParams, held_mult,     &operands, &rTmp, &rCStride};
   const std::vector<uint32_t> bytes = spec.in_lanes ? lane_bytes() : std::vector<uint32_t>();
   if (spec.in_lanes) row.byte_order = &bytes;
+  row.amid = amid;
   std::vector<Xmm> sums;
   for (int i = rows.begin; i < rows.end; ++i) {
     std::vector<Xmm> of_row;
@@ -520,14 +546,14 @@ TileOps gemm_tile_ops(const KernelRow& row, int m, int nv) {
 // share of the peak without and with them: 784x32:32x192 78 and 83 %, 3136x64:64x256 88 and 90 %.
 // Row by row, B's words come from memory, which pays where a row has several vectors to overlap;
 // runs of few groups are too short to have the next tile's dots overlap. Post-operations take
-// longer: 128x768:768x3072 with a GELU of either form, a sum with u8: with two steps 13.5, 16.7
-// and 3.3 % more than without an operation, with four 13.1, 14.9 and 2.1, with eight 12.1, 15.4
-// and 3.0.
+// longer: 128x768:768x3072, a sum with u8: with two steps 3.3 % more than without an operation,
+// with four 2.1, with eight 3.0. Woven into a GELU of either form: with four 13.1 and 14.1 %, with
+// six 12.7 and 13.3, with eight 13.1 and 13.6; not woven 13.5 and 14.2.
 int gemm_last_steps(const KernelRow& row, const GemmSpec& spec) {
   const bool several = spec.run_count > 0 || spec.n > 2 * row.lanes;
   const DotShape dot = dot_shape(dot_of(row));
   if (row.b_form == BForm::kMixed || made_in_registers(dot) || !several) return 0;
-  return spec.epilogue.has_post() ? 4 : 2;
+  return has_transcendental(spec.epilogue.post) ? 6 : spec.epilogue.has_post() ? 4 : 2;
 }
 
 bool gemm_holds_panel(const KernelRow& row, const GemmSpec& spec) {

@@ -28,7 +28,7 @@ class Emitter {
   void chain(std::span<const Xmm> y) {
     for (op = 0; op < kMaxPostOps && spec().kind != PostKind::kNone; ++op) {
       if (is_transcendental(spec().kind))
-        emit_post_math(as, w, e.pool, spec().kind, y);
+        emit_post_math(as, w, e.pool, spec().kind, y, e.amid);
       else
         for (size_t j = 0; j < y.size(); ++j) simple(y[j], static_cast<int>(j));
     }

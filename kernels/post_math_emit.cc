@@ -1,5 +1,5 @@
 // Some 45 instructions a vector, half of them on the multipliers. The dependence chain is longer
-// than that, but other vectors' chains and the next tile's dots run beside it.
+// than that, but other vectors' chains, what is woven in, and the next tile's dots run beside it.
 
 #include "kernels/post_math_emit.h"
 
@@ -7,6 +7,7 @@
 #include <bit>
 #include <functional>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "kernels/post_math.h"
@@ -16,23 +17,22 @@ namespace {
 
 using namespace post_math;
 
-constexpr size_t kInterleaved = 2;  // vectors
+constexpr int kInterleaved = 2;  // vectors
 
 using Xbyak::Address;
 using Xbyak::Xmm;
 
-// `count` registers for a scope: free ones, and others than `kept` saved below the stack pointer,
+// `count` registers for a scope: free ones, and others than `held` saved below the stack pointer,
 // which moves.
 class Temporaries {
  public:
-  Temporaries(Assembler& as, Words& w, RegisterPool& pool, int count, std::span<const Xmm> kept)
+  Temporaries(Assembler& as, Words& w, RegisterPool& pool, int count, std::vector<int> held)
       : as(as), w(w) {
     while (count > 0 && pool.available() > 0) {
       registers.push_back(roles.emplace_back(pool.take()).index());
       --count;
     }
-    std::vector<int> held(registers);
-    for (const Xmm& v : kept) held.push_back(v.getIdx());
+    held.insert(held.end(), registers.begin(), registers.end());
     for (int i = 0; count > 0; ++i) {
       if (std::find(held.begin(), held.end(), i) != held.end()) continue;
       saved.push_back(i);
@@ -76,8 +76,15 @@ constexpr int own_registers(PostKind kind) {
 
 class Emitter {
  public:
-  Emitter(Assembler& as, Words& w, const Temporaries& temps, size_t own, std::span<const Xmm> x)
-      : as(as), w(w), shared(temps[0]) {
+  // The vectors x are one of so many parts.
+  struct Part {
+    int index, of;
+    const Amid* amid;
+  };
+
+  Emitter(Assembler& as, Words& w, const Temporaries& temps, size_t own, std::span<const Xmm> x,
+          Part part)
+      : as(as), w(w), shared(temps[0]), part(part) {
     for (size_t i = 0; i < x.size(); ++i) {
       const auto reg = [&](size_t r) { return temps[1 + own * i + r]; };
       lanes.push_back({x[i], reg(0), reg(1), reg(2), reg(3), reg(4), reg(5), reg(6), reg(own - 1)});
@@ -125,8 +132,8 @@ class Emitter {
 
   void tanh() {
     bounded(kTanh);
-    for (const Steps& s : {place(kTanh), polynomial(kTanh)})
-      for (const Step& one : s) one();
+    weave(place(kTanh), {}, 0);
+    weave(polynomial(kTanh), {}, 1);
     finish_polynomial(kTanh);
     each([&](const Lane& v) { as.vandps(v.h, v.h, bits(0x7fffffff)); });
     each([&](const Lane& v) { as.vandps(v.t, v.x, bits(0x80000000)); });
@@ -149,19 +156,22 @@ class Emitter {
     each([&](const Lane& v) { as.vminps(v.a, shared, v.a); });
   }
 
-  // Chains that do not depend on each other.
-  static void weave(const Steps& one, const Steps& other) {
+  // Chains that do not depend on each other; they are half of all.
+  void weave(const Steps& one, const Steps& other, int half) {
+    const auto count = static_cast<int>(one.size());
     size_t done = 0;
-    for (size_t i = 0; i < one.size(); ++i) {
-      one[i]();
-      for (; done * one.size() < (i + 1) * other.size(); ++done) other[done]();
+    for (int i = 0; i < count; ++i) {
+      one[static_cast<size_t>(i)]();
+      for (; done * one.size() < static_cast<size_t>(i + 1) * other.size(); ++done) other[done]();
+      if (part.amid)
+        part.amid->continue_to((2 * part.index + half) * count + i + 1, 2 * part.of * count);
     }
   }
 
   // h = the table's polynomial at a times 2^n e^(unit r).
   void product(const Table& table, const Exponential& e, const Steps& argument) {
-    weave(argument, place(table));
-    weave(power_terms(e), polynomial(table));
+    weave(argument, place(table), 0);
+    weave(power_terms(e), polynomial(table), 1);
     finish_polynomial(table);
     each([&](const Lane& v) { as.vmulps(v.t, v.t, v.h); });
     each([&](const Lane& v) { as.vfmadd213ps(v.a, v.t, v.h); });
@@ -287,21 +297,28 @@ class Emitter {
   Assembler& as;
   Words& w;
   const Xmm shared;
+  const Part part;
   std::vector<Lane> lanes;
 };
 
 }  // namespace
 
 void emit_post_math(Assembler& as, Words& words, RegisterPool& pool, PostKind kind,
-                    std::span<const Xmm> x) {
-  const size_t most = pool.registers() == 32 ? kInterleaved : 1,
-               together = std::min(most, x.size());
+                    std::span<const Xmm> x, const Amid* amid) {
+  const int most = pool.registers() == 32 ? kInterleaved : 1, count = static_cast<int>(x.size()),
+            together = std::min(most, count), parts = (count + together - 1) / together;
   const int own = own_registers(kind);
-  const Temporaries temps(as, words, pool, own * static_cast<int>(together) + 1, x);
-  for (size_t i = 0; i < x.size(); i += together)
+  std::vector<int> held;
+  for (const Xmm& v : x) held.push_back(v.getIdx());
+  if (amid)
+    for (const Xmm& v : amid->registers) held.push_back(v.getIdx());
+  const Temporaries temps(as, words, pool, own * together + 1, std::move(held));
+  for (int i = 0; i < parts; ++i) {
+    const int first = i * together, vectors = std::min(together, count - first);
     Emitter(as, words, temps, static_cast<size_t>(own),
-            x.subspan(i, std::min(together, x.size() - i)))
+            x.subspan(static_cast<size_t>(first), static_cast<size_t>(vectors)), {i, parts, amid})
         .emit(kind);
+  }
 }
 
 }  // namespace oct

@@ -3,14 +3,13 @@
 
 #include <span>
 
-#include "jit/words.h"
-#include "kernels/post_ops.h"
+#include "kernels/post_emit.h"
 
 namespace oct {
 
 // v = kind(v) for all vectors v of x. Temporaries are the pool's free registers and, where those do
-// not suffice, others, which are saved on the stack meanwhile.
+// not suffice, others, which are saved on the stack meanwhile. `amid` may be null.
 void emit_post_math(Assembler& as, Words& words, RegisterPool& pool, PostKind kind,
-                    std::span<const Xbyak::Xmm> x);
+                    std::span<const Xbyak::Xmm> x, const Amid* amid);
 
 }  // namespace oct

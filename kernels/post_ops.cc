@@ -72,6 +72,11 @@ bool has_tensor(const PostSpecs& specs) {
   return std::any_of(specs.begin(), specs.end(), [](PostSpec s) { return has_tensor(s.kind); });
 }
 
+bool has_transcendental(const PostSpecs& specs) {
+  return std::any_of(specs.begin(), specs.end(),
+                     [](PostSpec s) { return is_transcendental(s.kind); });
+}
+
 float apply_post_op(const PostOp& op, float y, const void* x) {
   switch (op.kind) {
     case PostKind::kRelu: return max_of(y, 0.0f);

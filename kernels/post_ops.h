@@ -65,6 +65,7 @@ PostSpecs specs_of(const PostChain& chain);
 // bounds it, or where a NaN may appear.
 double post_reach(const PostChain& chain, double reach);
 bool has_tensor(const PostSpecs& specs);
+bool has_transcendental(const PostSpecs& specs);
 
 // The operation on y; `x` is the element of X, or null.
 float apply_post_op(const PostOp& op, float y, const void* x);
