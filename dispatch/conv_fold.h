@@ -15,8 +15,8 @@
 
 namespace oct {
 
-// Whether that pays, with or without VNNI: a filter's row is short, and taps of their own would fill
-// K groups badly or have few of them. `size_hint`: of the input, 0 where it is not known.
+// Whether that pays, with or without VNNI: a filter's row is short, and taps of their own would
+// fill K groups badly or have few of them. `size_hint`: of the input, 0 where it is not known.
 bool should_fold(const ConvShape& shape, const std::array<int64_t, 3>& size_hint, bool vnni);
 
 // K by rows. A row of the filter is `whole` K groups; beyond them lie `tail` bytes, 1 or 2, which

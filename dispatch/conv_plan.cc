@@ -26,7 +26,7 @@ constexpr int64_t kDefaultPixels = 28;  // of an output row, when no size is hin
 // Tiles of 8 rows need no more; more would make code for cases that hardly occur.
 constexpr int kMaxClip = 7;
 constexpr double kDiagonalDot = 2;  // cycles of a dot that shuffles A, against one that does not
-constexpr int kHeldTileRows = 8;    // of gemm_holds_panel: some fours
+constexpr int kHeldTileRows = 4;    // of gemm_holds_panel
 constexpr int64_t kMostFixedSteps = 8;  // of K in a tap: beyond, a loop costs next to nothing
 
 LayerDesc layer_of(const oct_qconv_desc& d, const ConvShape& shape) {

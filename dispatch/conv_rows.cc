@@ -1,13 +1,12 @@
 // Copied rows (plan.row_taps): the rows under the filter for some output rows, one behind the
 // other.
 //
-//   slot 0   | padding | row y0     | padding | slack |    output row r sees slots r * in_step + 0,
-//   1, slot 1   | padding | row y0 + 1 | padding | slack |    .. (the filter's height), so that
-//   output
-//   ..                                                     rows are a constant stride apart
+//   slot 0 | padding | row y     | padding, slack |   output row r sees slots
+//   slot 1 | padding | row y + 1 | padding, slack |   r * in_step + 0, 1, .. (filter's height):
+//   ..                                                output rows lie a constant stride apart
 //
-// Rows outside the image hold zero points. Only a plane's pixels change from one use of a slot to
-// the next. Where rows are far apart (dilation), just those of one output row are copied.
+// Rows outside the image hold zero points. Of a slot only the pixels change from one use to the
+// next. Where rows are far apart (dilation), just those of one output row are copied.
 
 #include <algorithm>
 #include <cstring>
@@ -34,13 +33,30 @@ int64_t ConvSource::prepare_rows(const ConvInput& input, IndexRange q, int64_t m
                kRowAlignment;
   const int64_t rows = plan_rows(most);
   const size_t depths = in_.d.phase->taps.size();
+  plane_bytes_ = plane_rows_ * row_bytes_;
+  if (const int64_t slots = static_cast<int64_t>(depths) * plane_rows_; slots > padded_) {
+    std::memset(buffer_ + padded_ * row_bytes_, plan_.layer.a_zero_point,
+                static_cast<size_t>((slots - padded_) * row_bytes_));
+    padded_ = slots;
+  }
   for (size_t i = 0; i < depths; ++i)
-    copy_plane(i, buffer_ + static_cast<int64_t>(i) * plane_rows_ * row_bytes_);
-  padded_ = std::max(padded_, static_cast<int64_t>(depths) * plane_rows_);
+    copy_plane(i, buffer_ + static_cast<int64_t>(i) * plane_bytes_);
   row_step_ = in_.h.phase->in_step * row_bytes_;
   pixel_step_ = in_.w->in_step * channels;
   base_ = buffer_ - q_.begin * pixel_step_;
   return rows;
+}
+
+void ConvSource::read_rows(const ConvInput& input) {
+  in_ = input;
+  const AxisPhase &d = *in_.d.phase, &h = *in_.h.phase, &w = *in_.w;
+  spread_ = true;
+  row_bytes_ = in_.stride[1];
+  row_step_ = h.in_step * row_bytes_;
+  plane_bytes_ = d.taps.size() > 1 ? (d.taps[1].offset - d.taps[0].offset) * in_.stride[0] : 0;
+  pixel_step_ = w.in_step * in_.stride[2];
+  base_ = in_.row + d.taps.front().offset * in_.stride[0] + h.taps.front().offset * in_.stride[1] +
+          w.taps.front().offset * in_.stride[2];
 }
 
 // How many output rows to make ready, and which rows those need.
@@ -73,7 +89,6 @@ void ConvSource::copy_plane(size_t depth, uint8_t* to) {
     const int64_t offset =
         spread_ ? h.taps.front().offset + s : h.taps[static_cast<size_t>(s)].offset;
     const int64_t y = in_.h.q * h.in_step + offset;
-    if (to >= buffer_ + padded_ * row_bytes_) pad_row(to);
     copy_row(exists && y >= 0 && y < in_.size[1] ? plane + offset * in_.stride[1] : nullptr, to);
   }
 }
@@ -82,29 +97,18 @@ void ConvSource::copy_plane(size_t depth, uint8_t* to) {
 void ConvSource::copy_row(const uint8_t* row, uint8_t* to) const {
   const auto channels = static_cast<size_t>(plan_.shape.in_channels);
   const IndexRange image = in_image(x_);
-  if (!row) return fill_columns(image, to);
   uint8_t* pixel = to + static_cast<size_t>(image.begin - x_.begin) * channels;
+  const size_t bytes = static_cast<size_t>(image.end - image.begin) * channels;
+  if (!row) {
+    std::memset(pixel, plan_.layer.a_zero_point, bytes);
+    return;
+  }
   if (in_.stride[2] == static_cast<int64_t>(channels)) {
-    std::memcpy(pixel, row + image.begin * in_.stride[2],
-                static_cast<size_t>(image.end - image.begin) * channels);
+    std::memcpy(pixel, row + image.begin * in_.stride[2], bytes);
     return;
   }
   for (int64_t i = image.begin; i < image.end; ++i, pixel += channels)
     std::memcpy(pixel, row + i * in_.stride[2], channels);
-}
-
-void ConvSource::pad_row(uint8_t* to) const {
-  const IndexRange image = in_image(x_);
-  fill_columns({x_.begin, image.begin}, to);
-  fill_columns({image.end, x_.end}, to);
-  std::memset(to + (x_.end - x_.begin) * plan_.shape.in_channels, 0, kRowSlack);
-}
-
-// With zero points.
-void ConvSource::fill_columns(IndexRange columns, uint8_t* row) const {
-  const int64_t channels = plan_.shape.in_channels;
-  std::memset(row + (columns.begin - x_.begin) * channels, plan_.layer.a_zero_point,
-              static_cast<size_t>((columns.end - columns.begin) * channels));
 }
 
 }  // namespace oct

@@ -62,7 +62,7 @@ void ConvSource::prepare(const ConvInput& input, IndexRange q, int64_t channel) 
 }
 
 int64_t ConvSource::tap_offset(int i, int j, int k) const {
-  if (plan_.row_taps) return (i * plane_rows_ + slot(j)) * row_bytes_;
+  if (plan_.row_taps) return i * plane_bytes_ + slot(j) * row_bytes_;
   if (plan_.folded) return 0;
   const int64_t x = in_.w->taps[static_cast<size_t>(k)].offset * pixel_bytes_;
   if (plan_.packed_a) {

@@ -59,7 +59,11 @@ class ConvSource {
   // With plan.row_taps in place of that, for up to `most` output rows that follow each other, of
   // which `input` is the first: how many are ready. pixel() is of the first until next_row().
   int64_t prepare_rows(const ConvInput& input, IndexRange q, int64_t most);
-  void next_row() { base_ += row_step_; }
+  void next_row() { skip_rows(1); }
+  void skip_rows(int64_t count) { base_ += count * row_step_; }
+  int64_t row_step() const { return row_step_; }
+  // Likewise, without a copy: for outputs that see the whole filter inside the image.
+  void read_rows(const ConvInput& input);
 
   // Where output q begins, and from there tap (i, j, k) of depth, height and width; with folding
   // there is but one tap.
@@ -84,8 +88,6 @@ class ConvSource {
   int64_t slot(int j) const;
   void copy_plane(size_t depth, uint8_t* to);
   void copy_row(const uint8_t* row, uint8_t* to) const;
-  void pad_row(uint8_t* to) const;
-  void fill_columns(IndexRange columns, uint8_t* row) const;
   void fold();
   void interleave(const uint8_t** rows, int64_t pixels, uint8_t* to) const;
   void pack_rows(int64_t channel);
@@ -101,10 +103,11 @@ class ConvSource {
   int64_t row_bytes_ = 0;    // buffered: from an input row to the next
   IndexRange x_{};           // buffered rows: pixels of each
   // Of copied rows.
-  bool spread_ = false;     // those between the filter's rows are among them
-  int64_t plane_rows_ = 0;  // for each row of the filter's depth
-  int64_t padded_ = 0;      // whose ends hold their padding
-  int64_t row_step_ = 0;    // from an output row to the next
+  bool spread_ = false;      // those between the filter's rows are among them
+  int64_t plane_rows_ = 0;   // for each row of the filter's depth,
+  int64_t plane_bytes_ = 0;  // and from one of those to the next
+  int64_t padded_ = 0;       // whose ends hold their padding
+  int64_t row_step_ = 0;     // from an output row to the next
   int32_t row_init_[kMaxSourcePixels];
   alignas(64) uint8_t buffer_[kSourceBytes];
 };

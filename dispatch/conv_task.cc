@@ -4,6 +4,7 @@
 #include <cstring>
 #include <new>
 
+#include "dispatch/conv_fold.h"
 #include "kernels/pack.h"
 
 namespace oct {
@@ -60,7 +61,7 @@ class ConvTask {
       place(at);
       rows = 1;
       if (plan_.row_taps)
-        rows = run_rows(columns, whole ? std::min(units.end - u, out[1] - at.row) : 1);
+        rows = run_some_rows(columns, whole ? std::min(units.end - u, out[1] - at.row) : 1);
       else
         run_row(columns);
       if (++at.segment < job_.segments) continue;
@@ -136,28 +137,114 @@ class ConvTask {
     }
   }
 
-  // With plan.row_taps: of up to `most` output rows, of which the source makes ready some. They
-  // share one list of taps. How many those were.
-  int64_t run_rows(IndexRange q, int64_t most) {
+  // ---- with plan.row_taps ----
+
+  // Outputs q of up to `most` output rows: how many those were.
+  int64_t run_some_rows(IndexRange q, int64_t most) {
     input_.w = &plan_.shape.axes[2].phases[0];
+    const IndexRange inner = read_in_place(q);
+    if (inner.begin == inner.end) return run_copied(q, most);
+    const auto& taps = input_.h.phase->taps;
+    const IndexRange whole{outputs_that_see(*input_.h.phase, taps.front(), job_.in[1]).begin,
+                           outputs_that_see(*input_.h.phase, taps.back(), job_.in[1]).end};
+    const int64_t first = input_.h.q;
+    if (first < whole.begin) return run_copied(q, std::min(most, whole.begin - first));
+    if (first >= whole.end) return run_copied(q, most);
+    most = std::min(most, whole.end - first);
+    run_ends({q.begin, inner.begin}, most);
+    run_ends({inner.end, q.end}, most);
+    source_.read_rows(input_);
+    run_listed(inner, most);
+    return most;
+  }
+
+  // Of outputs q those that need no copy, because all that they see and kernels read is in the
+  // image and pixels lie side by side. None if that is not worth while: the others, at the ends of
+  // the row, are computed column by column.
+  IndexRange read_in_place(IndexRange q) const {
+    constexpr int64_t kMostAtEnds = 8;
+    const AxisPhase &d = *input_.d.phase, &w = *input_.w;
+    const IndexRange none{q.begin, q.begin};
+    const bool dense = job_.a.stride[2] == plan_.shape.in_channels && job_.segments == 1;
+    const bool deep = input_.d.run.last - input_.d.run.first < static_cast<int>(d.taps.size());
+    if (!plan_.tile_rows || !dense || deep || plan_.has_tensors || !plan_.row_sum_factor.empty())
+      return none;
+    const RowRuns runs = row_runs(plan_.shape);
+    const int64_t beyond = runs.whole * kKr > runs.bytes;
+    IndexRange inner{std::max(q.begin, outputs_that_see(w, w.taps.front(), job_.in[2]).begin),
+                     std::min(q.end, outputs_that_see(w, w.taps.back(), job_.in[2] - beyond).end)};
+    inner.begin += std::max<int64_t>(0, inner.end - inner.begin) % plan_.tile_rows;
+    const int64_t at_ends = inner.begin - q.begin + q.end - inner.end;
+    return at_ends <= kMostAtEnds && inner.begin < inner.end ? inner : none;
+  }
+
+  // Of up to `most` output rows, for which the source copies what they see.
+  int64_t run_copied(IndexRange q, int64_t most) {
     const int64_t rows = source_.prepare_rows(input_, q, most);
+    run_listed(q, rows);
+    return rows;
+  }
+
+  // Outputs q of rows for which the source is ready; they share one list of taps.
+  void run_listed(IndexRange q, int64_t rows) {
     g_.c_stride_bytes = job_.c.stride[2];
     g_.a_stride_bytes = source_.pixel_step();
     list_taps(q);
     for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t i = chunk_.begin; i < chunk_.end; i = bunch_.end) {
-        const KernelRow& row = *panel(i).row;
-        bunch_ = {i, i + 1};
-        while (bunch_.end < chunk_.end && panel(bunch_.end).row == &row) ++bunch_.end;
-        call_split(q, row);
-      }
+      for_bunches([&](const KernelRow& row) { call_split(q, row); });
       source_.next_row();
       c_row_ += job_.c.stride[1];
       if (!plan_.has_tensors) continue;
       for (size_t i = 0; i < x_row_.size(); ++i)
         if (x_row_[i]) x_row_[i] += job_.x[i].stride[1];
     }
-    return rows;
+  }
+
+  // Outputs q of so many rows, few of each: what kernels take for a row of outputs is a column.
+  void run_ends(IndexRange q, int64_t rows) {
+    if (q.begin == q.end) return;
+    ConvInput input = input_;
+    uint8_t* const c_row = c_row_;
+    g_.c_stride_bytes = job_.c.stride[1];
+    for (int64_t left = rows; left > 0;) {
+      const int64_t now = source_.prepare_rows(input, q, left);
+      g_.a_stride_bytes = source_.row_step();
+      list_taps(q);
+      for_bunches([&](const KernelRow& row) { call_columns(q, now, row); });
+      left -= now;
+      input.h.q += now;
+      input.row += now * input.h.phase->in_step * input.stride[1];
+      c_row_ += now * job_.c.stride[1];
+    }
+    c_row_ = c_row;
+  }
+
+  void call_columns(IndexRange q, int64_t rows, const KernelRow& row) {
+    const RowSplit split = split_outputs(rows, row);
+    const int64_t tall = split.tall * split.height;
+    for (int64_t column = q.begin; column < q.end; ++column) {
+      if (tall) call_panels(column, split.tall, split.height);
+      if (!split.rest) continue;
+      skip_rows(tall);
+      call_panels(column, split.rest, split.rest_height);
+      skip_rows(-tall);
+    }
+  }
+
+  void skip_rows(int64_t count) {
+    source_.skip_rows(count);
+    c_row_ += count * job_.c.stride[1];
+  }
+
+  // f(row) for panels of the chunk that go together, which are the bunch.
+  template <class F>
+  void for_bunches(F f) {
+    for (int64_t i = chunk_.begin; i < chunk_.end; i = bunch_.end) {
+      const KernelRow& row = *panel(i).row;
+      bunch_ = {i, i + 1};
+      while (bunch_.end < chunk_.end && panel(bunch_.end).row == &row) ++bunch_.end;
+      f(row);
+    }
   }
 
   // Of outputs q, those in tiles of the part at hand.
