@@ -57,6 +57,8 @@ void make_phases(ConvAxis* axis);
 // Taps [first, last) of a phase.
 struct TapRange {
   int first, last;
+
+  friend bool operator==(const TapRange&, const TapRange&) = default;
 };
 
 // Those that output q sees inside an input of `in`.

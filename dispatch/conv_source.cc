@@ -61,16 +61,14 @@ void ConvSource::prepare(const ConvInput& input, IndexRange q, int64_t channel) 
   }
 }
 
-int64_t ConvSource::tap_offset(int i, int j, int k) const {
+int64_t ConvSource::filter_row_offset(int i, int j) const {
   if (plan_.row_taps) return i * plane_bytes_ + slot(j) * row_bytes_;
-  if (plan_.folded) return 0;
-  const int64_t x = in_.w->taps[static_cast<size_t>(k)].offset * pixel_bytes_;
   if (plan_.packed_a) {
     const int heights = in_.h.run.last - in_.h.run.first;
-    return ((i - in_.d.run.first) * heights + j - in_.h.run.first) * row_bytes_ + x;
+    return ((i - in_.d.run.first) * heights + j - in_.h.run.first) * row_bytes_;
   }
   return in_.d.phase->taps[static_cast<size_t>(i)].offset * in_.stride[0] +
-         in_.h.phase->taps[static_cast<size_t>(j)].offset * in_.stride[1] + x;
+         in_.h.phase->taps[static_cast<size_t>(j)].offset * in_.stride[1];
 }
 
 // ---- folded ---------------------------------------------------------------------------------

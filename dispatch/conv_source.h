@@ -65,11 +65,13 @@ class ConvSource {
   // Likewise, without a copy: for outputs that see the whole filter inside the image.
   void read_rows(const ConvInput& input);
 
-  // Where output q begins, and from there tap (i, j, k) of depth, height and width; with folding
-  // there is but one tap.
+  // Where output q begins, and from there, the sum of two offsets, a tap: of row (i, j) of the
+  // filter and of its column.
   const uint8_t* pixel(int64_t q) const { return base_ + q * pixel_step_; }
   int64_t pixel_step() const { return pixel_step_; }
-  int64_t tap_offset(int i, int j, int k) const;
+  int64_t filter_row_offset(int i, int j) const;
+  int64_t column_offset(const AxisTap& tap) const { return tap.offset * pixel_bytes_; }
+  int64_t row_bytes() const { return row_bytes_; }
   // Per output from q on, what kernels with packed A add; null otherwise.
   const int32_t* row_init(int64_t q) const {
     return plan_.packed_a ? row_init_ + (q - q_.begin) : nullptr;

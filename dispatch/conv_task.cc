@@ -1,28 +1,20 @@
 #include "dispatch/conv_task.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 
 #include "dispatch/conv_fold.h"
+#include "dispatch/conv_taps.h"
 #include "kernels/pack.h"
 
 namespace oct {
 namespace {
 
-// The taps of one kernel call, and their places in the filter for the corrections.
-struct TapList {
-  Tap taps[kMaxTaps];
-  int32_t index[kMaxTaps];
-  int count = 0;
-  bool clipped = false;   // some tap leaves out some pixel
-  int64_t tap_bytes = 0;  // of the panels that the taps' b_offset were computed for
-};
-
 class ConvTask {
  public:
   ConvTask(const ConvJob& job, IndexRange units, IndexRange panels)
-      : job_(job), plan_(job.plan), units_(units), panels_(panels), source_(job.plan) {
+      : job_(job), plan_(job.plan), units_(units), panels_(panels), source_(job.plan),
+        taps_(job.plan) {
     g_.epilogue = &plan_.params;
     g_.k_groups = k_steps(*plan_.row, plan_.tap_k).whole;
     g_.a_shift = plan_.a_shift * 0x01010101u;
@@ -189,7 +181,7 @@ class ConvTask {
   void run_listed(IndexRange q, int64_t rows) {
     g_.c_stride_bytes = job_.c.stride[2];
     g_.a_stride_bytes = source_.pixel_step();
-    list_taps(q);
+    list_ = taps_.folded(source_);
     for (int64_t r = 0; r < rows; ++r) {
       for_bunches([&](const KernelRow& row) { call_split(q, row); });
       source_.next_row();
@@ -209,7 +201,7 @@ class ConvTask {
     for (int64_t left = rows; left > 0;) {
       const int64_t now = source_.prepare_rows(input, q, left);
       g_.a_stride_bytes = source_.row_step();
-      list_taps(q);
+      list_ = taps_.folded(source_);
       for_bunches([&](const KernelRow& row) { call_columns(q, now, row); });
       left -= now;
       input.h.q += now;
@@ -321,72 +313,24 @@ class ConvTask {
   // `count` tiles, of which there is only one if it does not see all taps.
   void run_tile(int64_t at, int64_t count, int height, const KernelRow& row) {
     const IndexRange q{at, at + count * height};
-    if (!list_taps(q)) return run_uniform(q, row);
-    call_panels(at, count, height);
+    list_ = list_of(q);
+    list_->fits ? call_panels(at, count, height) : run_uniform(q, row);
   }
 
   // Runs of outputs that see the same taps.
   void run_uniform(IndexRange q, const KernelRow& row) {
+    const AxisPhase& w = *input_.w;
+    const AxisRuns runs(w, job_.in[2], w.outputs(job_.out[2]));
     while (q.begin < q.end) {
-      int64_t end = q.end;
-      if (!plan_.folded) {
-        const AxisPhase& w = *input_.w;
-        end = std::min(end, AxisRuns(w, job_.in[2], w.outputs(job_.out[2])).at(q.begin).end);
-      }
-      list_taps({q.begin, end});
+      const int64_t end = std::min(q.end, runs.at(q.begin).end);
+      list_ = list_of({q.begin, end});
       call_split({q.begin, end}, row);
       q.begin = end;
     }
   }
 
-  // Lists the taps that outputs q see. False if a tap would leave out pixels at both ends, or more
-  // than kernels were made for.
-  bool list_taps(IndexRange q) {
-    taps_.count = 0;
-    taps_.clipped = false;
-    taps_.tap_bytes = 0;
-    if (plan_.folded) {
-      list_folded();
-      return true;
-    }
-    const auto& widths = input_.w->taps;
-    int seen_count = 0;
-    for (size_t k = 0; k < widths.size(); ++k) {
-      const IndexRange seen = outputs_that_see(*input_.w, widths[k], job_.in[2]);
-      const int64_t left = std::max<int64_t>(0, seen.begin - q.begin);
-      const int64_t right = std::max<int64_t>(0, q.end - seen.end);
-      if (left + right >= q.end - q.begin) continue;
-      if ((left && right) || left + right > plan_.clip) return false;
-      taps_.clipped |= left + right > 0;
-      seen_[seen_count++] = {static_cast<int16_t>(k), static_cast<int16_t>(left - right)};
-    }
-    const ConvPoint &d = input_.d, &h = input_.h;
-    for (int i = d.run.first; i < d.run.last; ++i)
-      for (int j = h.run.first; j < h.run.last; ++j) {
-        const int64_t row =
-            d.phase->taps[static_cast<size_t>(i)].index * plan_.shape.axes[1].kernel +
-            h.phase->taps[static_cast<size_t>(j)].index;
-        for (int s = 0; s < seen_count; ++s) {
-          const auto [k, clip] = seen_[s];
-          add_tap(i, j, k, row * plan_.shape.axes[2].kernel + widths[static_cast<size_t>(k)].index,
-                  clip);
-        }
-      }
-    return true;
-  }
-
-  // The whole of K: one run, or the filter's rows.
-  void list_folded() {
-    if (!plan_.row_taps) return add_tap(0, 0, 0, 0, 0);
-    const auto depths = static_cast<int>(plan_.shape.axes[0].kernel);
-    const auto heights = static_cast<int>(plan_.shape.axes[1].kernel);
-    for (int i = 0; i < depths; ++i)
-      for (int j = 0; j < heights; ++j) add_tap(i, j, 0, taps_.count, 0);
-  }
-
-  void add_tap(int i, int j, int k, int64_t index, int64_t clip) {
-    taps_.taps[taps_.count] = {source_.tap_offset(i, j, k), 0, clip};
-    taps_.index[taps_.count++] = static_cast<int32_t>(index);
+  TapList* list_of(IndexRange q) {
+    return plan_.folded ? taps_.folded(source_) : taps_.find(input_, source_, q);
   }
 
   // ---- calls ----
@@ -411,14 +355,14 @@ class ConvTask {
     const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.c_type));
     const bool in_place = !plan_.packed_a && !plan_.folded;
     const uint8_t* const a = source_.pixel(q);
-    g_.taps = taps_.taps;
-    g_.taps_end = taps_.taps + taps_.count;
+    g_.taps = list_->taps;
+    g_.taps_end = list_->taps + list_->count;
     g_.row_init = source_.row_init(q);
     g_.tiles = tiles;
     int64_t summed_channel = -1;
     for (int64_t i = bunch_.begin; i < bunch_.end; ++i) {
       const ConvPanel& panel = this->panel(i);
-      if (taps_.tap_bytes != panel.tap_bytes) point_taps(panel.tap_bytes);
+      if (list_->tap_bytes != panel.tap_bytes) point_taps(panel.tap_bytes);
       g_.a = in_place ? a + panel.a_channel : a;
       if (!plan_.row_sum_factor.empty()) {
         if (panel.a_channel != summed_channel) sum_rows(tiles * height);
@@ -427,7 +371,9 @@ class ConvTask {
       }
       g_.b = plan_.packed_b.data() + panel.b_offset;
       g_.c = c_row_ + column * job_.c.stride[2] + panel.channel * size;
-      set_start(panel, height);
+      const ConvTaps::Start start = taps_.start(*list_, panel, height);
+      g_.init = start.sums;
+      g_.init_stride_bytes = start.stride_bytes;
       g_.mult = plan_.mult.data() + panel.column;
       g_.bias = plan_.bias_f32.data() + panel.column;
       set_tensors(panel.channel, column, w.out_step);
@@ -442,7 +388,7 @@ class ConvTask {
                      g_.a_stride_bytes,
                      g_.taps,
                      g_.taps_end,
-                     plan_.row_taps ? plan_.real_tap_k() / taps_.count : plan_.real_tap_k(),
+                     plan_.row_taps ? plan_.real_tap_k() / list_->count : plan_.real_tap_k(),
                      plan_.a_shift,
                      is_signed};
     sum_a_rows(rows, count, source_.spare_terms());
@@ -450,8 +396,8 @@ class ConvTask {
   }
 
   void point_taps(int64_t tap_bytes) {
-    taps_.tap_bytes = tap_bytes;
-    for (int t = 0; t < taps_.count; ++t) taps_.taps[t].b_offset = taps_.index[t] * tap_bytes;
+    list_->tap_bytes = tap_bytes;
+    for (int t = 0; t < list_->count; ++t) list_->taps[t].b_offset = list_->index[t] * tap_bytes;
   }
 
   void set_tensors(int64_t channel, int64_t column, int64_t step) {
@@ -461,41 +407,6 @@ class ConvTask {
       const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.epilogue.post[i].type));
       if (x_row_[i]) g_.post[i] = {x_row_[i] + column * stride + channel * size, step * stride};
     }
-  }
-
-  // Where a panel's accumulators start for the listed taps: row by row of a tile, if they differ.
-  void set_start(const ConvPanel& panel, int height) {
-    g_.init_stride_bytes = 0;
-    g_.init = plan_.init.data() + panel.column;
-    if (plan_.tap_term.empty() || plan_.folded) return;
-    if (taps_.count == plan_.tap_count && !taps_.clipped) return;
-    // Rows that take up whole vectors.
-    const auto width =
-        static_cast<size_t>((panel.n + panel.row->lanes - 1) / panel.row->lanes * panel.row->lanes);
-    const auto row = [&](int i) { return start_ + static_cast<size_t>(i) * width; };
-    g_.init = start_;
-    const auto term = [&](int t) {
-      return plan_.tap_term.data() + static_cast<size_t>(taps_.index[t]) * plan_.columns +
-             panel.column;
-    };
-    std::memcpy(start_, plan_.bias.data() + panel.column,
-                static_cast<size_t>(panel.n) * sizeof start_[0]);
-    for (int t = 0; t < taps_.count; ++t) add<-1>(start_, term(t), panel.n);
-    if (!taps_.clipped) return;
-    g_.init_stride_bytes = static_cast<int64_t>(width * sizeof start_[0]);
-    for (int i = 1; i < height; ++i) std::memcpy(row(i), start_, width * sizeof start_[0]);
-    for (int t = 0; t < taps_.count; ++t) {
-      const auto clip = static_cast<int>(taps_.taps[t].clip);
-      for (int i = 0; i < clip; ++i) add<1>(row(i), term(t), panel.n);
-      for (int i = height + clip; i < height; ++i) add<1>(row(i), term(t), panel.n);
-    }
-  }
-
-  template <int kSign>
-  static void add(int32_t* sums, const int32_t* terms, int n) {
-    for (int i = 0; i < n; ++i)
-      sums[i] = static_cast<int32_t>(static_cast<uint32_t>(sums[i]) +
-                                     kSign * static_cast<uint32_t>(terms[i]));
   }
 
   const ConvJob& job_;
@@ -512,11 +423,8 @@ class ConvTask {
   int64_t split_count_ = 0;
   GemmArgs g_{};
   GemmCalls calls_;
-  TapList taps_;
-  struct SeenTap {
-    int16_t k, clip;
-  } seen_[kMaxTaps];
-  alignas(64) int32_t start_[kMaxSums];
+  ConvTaps taps_;
+  TapList* list_ = nullptr;  // of the call at hand
 };
 
 // Not inlined, so that runs with scratch do not have it in their frame.

@@ -7,6 +7,8 @@ namespace oct {
 
 struct IndexRange {
   int64_t begin, end;
+
+  friend bool operator==(const IndexRange&, const IndexRange&) = default;
 };
 
 // Part i of `count` indices cut into `parts` of nearly equal length.
