@@ -143,6 +143,7 @@ class Depthwise {
   void run_without_strip(const DepthwiseImage& image, IndexRange rows, IndexRange blocks) const;
   void run_window(const DepthwiseImage& image, IndexRange rows, const Form& form,
                   IndexRange blocks) const;
+  int64_t rolling_parts(const DepthwiseImage& image, int inputs) const;
   void run_rolling(const DepthwiseImage& image, IndexRange rows, const Form& form,
                    IndexRange blocks) const;
   // A byte of A as rolling sums see it.

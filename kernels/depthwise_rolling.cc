@@ -2,16 +2,19 @@
 // a pair by vectors; a temporary and a constant. 3x3 stride 1 on two vectors: 12 + 2 + 2. Weights
 // are memory operands.
 //
-// What limits it, 3x3 stride 2 on Zen 4, for 16 channels of two outputs: about 115 instructions, of
+// What limits it, 3x3 stride 2 on Zen 4, for 16 channels of two outputs: about 110 instructions, of
 // them 24 vpmaddwd, 24 vpaddd, 20 shuffles for columns and 18 of the epilogue, at four a
-// cycle 21.5; 4 of 12 such, mixed, were measured at 3.3 cycles, since additions take the
-// multiplications' pipes. Measured: 32.
+// cycle 21.5; and that these 86 exceed the schedulers' 64 entries: an epilogue waits for its
+// pixel's last sums and keeps the next columns out. Where there are registers for one pixel more,
+// it is stored amid the next one's columns: 33 cycles instead of 35. Loading the weights once for
+// both rows gained nothing.
 
 #include "kernels/depthwise_rolling.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cstddef>
+#include <functional>
 
 #include "jit/words.h"
 #include "kernels/depthwise_gather.h"
@@ -35,7 +38,9 @@ class RollingEmitter {
         pool(vector_registers(row.isa)), vectors(layout.vectors),
         flight(depthwise_rolling_flight(h)),
         inputs(depthwise_rolling_inputs(vertical, spec.outputs)) {
-    for (int i = 0; i < flight * spec.outputs * vectors; ++i) sums.push_back(take());
+    const int each = spec.outputs * vectors;
+    sets = flight + (pool.available() >= (flight + 1) * each + vectors + 2 && h.stride == 2);
+    for (int i = 0; i < sets * each; ++i) sums.push_back(take());
     bytes_of_pairs = take();
   }
 
@@ -55,6 +60,7 @@ class RollingEmitter {
   }
 
  private:
+  bool late() const { return sets > flight; }
   Xmm take() { return w.reg(roles.emplace_back(pool.take()).index()); }
   Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
   Address arg(size_t offset, int i) const { return arg(offset + 8 * static_cast<size_t>(i)); }
@@ -114,37 +120,88 @@ class RollingEmitter {
     as.L(end);
   }
 
-  // As many of rPixels as have all their new columns in the image.
+  // As many of rPixels as have all their new columns in the image, in turns in which the registers
+  // of the pixels go round.
   void inner_pixels() {
     Label none;
     const Address next_column = arg(offsetof(DepthwiseRollingArgs, next_column));
     as.test(rColumn, rColumn);
-    as.js(none);
+    as.js(none, as.T_NEAR);
     as.mov(rax, arg(offsetof(DepthwiseRollingArgs, width)));
     as.sub(rax, rColumn);
-    as.jle(none);
+    as.jle(none, as.T_NEAR);
     if (h.stride == 2) as.shr(rax, 1);
     as.cmp(rax, rPixels);
     as.cmovg(rax, rPixels);
-    as.test(rax, rax);
-    as.jz(none);
+    as.cmp(rax, sets + late());
+    as.jl(none, as.T_NEAR);
     as.sub(rPixels, rax);
     as.lea(rColumn, as.ptr[rColumn + rax * h.stride]);
     as.mov(next_column, rColumn);
     as.mov(rColumn, rax);
-    as.loop(rColumn, [&] { pixel(flight, false); });
+    turns();
+    // What is left of them is for the other loop.
+    as.add(rPixels, rColumn);
+    as.mov(rax, rColumn);
     as.mov(rColumn, next_column);
+    if (h.stride == 2) as.add(rax, rax);
+    as.sub(rColumn, rax);
     as.L(none);
+  }
+
+  // Of rColumn pixels, those of whole turns.
+  void turns() {
+    Label top;
+    if (late()) {
+      columns(flight, false, nullptr);
+      oldest = 1;
+    }
+    as.align(32);
+    as.L(top);
+    for (int i = 0; i < sets; ++i) {
+      if (late()) {
+        columns(flight, false, [&] { store_pixel((oldest + sets - 1) % sets); });
+      } else {
+        columns(flight, false, nullptr);
+        store_pixel(oldest);
+      }
+      oldest = (oldest + 1) % sets;
+    }
+    as.sub(rColumn, sets);
+    as.cmp(rColumn, sets + late());
+    as.jge(top, as.T_NEAR);
+    oldest = 0;
+    if (!late()) return;
+    store_pixel(0);
+    move_on(flight);
+    as.dec(rColumn);
   }
 
   // The oldest of `left` pixels needs `stride` new columns, the last of which is the last under its
   // kernel.
   void pixel(int left, bool sides) {
-    for (int c = h.stride; c-- > 0;) column(h.kernel - 1 - c, left, sides);
-    store({sums.begin(), sums.begin() + spec.outputs * vectors});
+    columns(left, sides, nullptr);
+    store_pixel(0);
+    move_on(left);
+  }
+
+  // Set 0 is done with: the other pixels in flight move up.
+  void move_on(int left) {
     for (int f = 0; f + 1 < left; ++f)
-      for (int r = 0; r < spec.outputs; ++r)
-        for (int v = 0; v < vectors; ++v) as.vmovaps(acc(f, r, v), acc(f + 1, r, v));
+      for (int i = 0; i < spec.outputs * vectors; ++i) as.vmovaps(set(f)[i], set(f + 1)[i]);
+  }
+  const Xmm* set(int i) const { return &sums[static_cast<size_t>(i * spec.outputs * vectors)]; }
+
+  // The new columns of the oldest of `left` pixels.
+  void columns(int left, bool sides, const std::function<void()>& after_first) {
+    for (int c = h.stride; c-- > 0;) {
+      column(h.kernel - 1 - c, left, sides);
+      if (c == h.stride - 1 && after_first) after_first();
+    }
+  }
+
+  void store_pixel(int i) {
+    store({set(i), set(i) + spec.outputs * vectors});
     as.add(rC, arg(offsetof(DepthwiseRollingArgs, c_pixel_bytes)));
   }
 
@@ -276,7 +333,7 @@ class RollingEmitter {
 
   // ---- outputs ----
   const Xmm& acc(int f, int r, int v) const {
-    return sums[static_cast<size_t>((f * spec.outputs + r) * vectors + v)];
+    return sums[static_cast<size_t>(((oldest + f) % sets * spec.outputs + r) * vectors + v)];
   }
 
   // The sums of one or two output rows, by rows, then vectors.
@@ -328,6 +385,9 @@ class RollingEmitter {
   Words& w;
   RegisterPool pool;
   const int vectors, flight, inputs;
+  // Registers for sums of so many pixels: those in flight and, where there is room, one that is
+  // complete and stored amid the next one's columns. And which are the oldest's.
+  int sets, oldest = 0;
   std::vector<RegisterPool::Role> roles;
   std::vector<Xmm> sums;
   Xmm bytes_of_pairs;

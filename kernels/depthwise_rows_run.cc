@@ -78,6 +78,17 @@ void Depthwise::run_window(const DepthwiseImage& image, IndexRange rows, const F
   }
 }
 
+// Blocks share cache lines. Rows of pixels far too long for L1 go in parts whose input stays there
+// from one block to the next. Zen 4, 2026-11-24, 3x3 stride 2, 96 channels of 112 columns: 96 to 90
+// us; parts of shorter rows do not pay for the columns that begin them.
+int64_t Depthwise::rolling_parts(const DepthwiseImage& image, int inputs) const {
+  constexpr int64_t kLongRow = 48 << 10, kInputBytes = 16 << 10, kFewestPixels = 14;
+  const int64_t pixel = inputs * shape_.horizontal.stride * image.a_pixel_bytes;
+  if (pixel * image.c_width <= kLongRow) return 1;
+  const int64_t pixels = std::max(kFewestPixels, kInputBytes / pixel);
+  return (image.c_width + pixels - 1) / pixels;
+}
+
 void Depthwise::run_rolling(const DepthwiseImage& image, IndexRange rows, const Form& form,
                             IndexRange blocks) const {
   const auto variant = static_cast<size_t>(rows.end - rows.begin - 1);
@@ -99,12 +110,22 @@ void Depthwise::run_rolling(const DepthwiseImage& image, IndexRange rows, const 
   const uint8_t* first[kMaxRollingRows];
   const int inputs = form.inputs[variant];
   list_rows(image, rows.begin * shape_.vertical.stride - image.pad_top, inputs, first);
-  for (int i = 0; i < inputs; ++i) {
-    args.rows[i] = first[i] ? first[i] + block.channel : padding_.bytes;
-    args.step_bytes[i] = first[i] ? image.a_pixel_bytes : 0;
-    args.block_bytes[i] = first[i] ? form.n : 0;
+  const int64_t parts = rolling_parts(image, inputs);
+  for (int64_t part_index = 0; part_index < parts; ++part_index) {
+    const IndexRange pixels = part(image.c_width, parts, part_index);
+    DepthwiseRollingArgs some = args;
+    some.pixels = pixels.end - pixels.begin;
+    some.column += pixels.begin * shape_.horizontal.stride;
+    some.c += pixels.begin * image.c_pixel_bytes;
+    const int64_t passed = std::max<int64_t>(0, some.column) - std::max<int64_t>(0, args.column);
+    for (int i = 0; i < inputs; ++i) {
+      const int64_t offset = block.channel + passed * image.a_pixel_bytes;
+      some.rows[i] = first[i] ? first[i] + offset : padding_.bytes;
+      some.step_bytes[i] = first[i] ? image.a_pixel_bytes : 0;
+      some.block_bytes[i] = first[i] ? form.n : 0;
+    }
+    reinterpret_cast<DepthwiseRollingFn>(form.run[variant])(&some);
   }
-  reinterpret_cast<DepthwiseRollingFn>(form.run[variant])(&args);
 }
 
 }  // namespace oct
