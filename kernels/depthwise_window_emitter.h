@@ -64,6 +64,7 @@ class WindowEmitter {
   void load_args();
   void load_row(int i);
   void load_group(const Xmm& v, int g);
+  void append_group(const Xmm& v, const Xmm& others);
   void insert(const Xmm& v, const Xbyak::Operand& from, int g);
   Xmm part(const Xmm& v) const;
 
