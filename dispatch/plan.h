@@ -15,6 +15,8 @@ namespace oct {
 
 // Rows of a block where they have sums, zero points or scales of their own, on the stack.
 inline constexpr int64_t kMaxRowFactors = 384;
+// Sums of such rows over groups of K, likewise.
+inline constexpr int64_t kMaxRowSums = 640;
 // Stack that a thread spends on packed rows of A.
 inline constexpr int64_t kPackedABytes = 64 << 10;
 

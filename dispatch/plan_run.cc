@@ -18,9 +18,18 @@ struct Job {
 
 // What the rows of a block have of their own.
 struct RowNumbers {
-  int32_t sums[kMaxRowFactors], zero_points[kMaxRowFactors];
+  int32_t sums[kMaxRowSums];  // with groups of K, those of all rows for each group
+  int32_t zero_points[kMaxRowFactors];
   float scales[kMaxRowFactors];
 };
+
+// Whether there is room for the sums of every group over enough rows for a panel to be in L1 for
+// most of them. Without it, each panel takes those sums anew, which costs a tenth of the time.
+bool keeps_group_sums(const oct_qgemm& plan) {
+  constexpr int64_t kFewestTiles = 4;
+  return plan.problem.group_k && !plan.row_sum_factor.empty() &&
+         kMaxRowSums / plan.problem.groups() >= kFewestTiles * plan.layout().main->mr;
+}
 
 // One block of rows: A as the kernels read it, the block's first row of C.
 struct Block {
@@ -58,6 +67,7 @@ class BlockRun {
     g_.k_groups = k_steps(*plan_.layout().main, plan_.problem.kernel_k()).whole;
     g_.a_shift = plan_.a_shift * 0x01010101u;
     tensors_ = has_tensor(plan_.problem.epilogue.post);
+    sums_kept_ = keeps_group_sums(plan_);
   }
 
   // Vector kernels take a panel while it is in L1. Tile kernels take all panels with tiles of one
@@ -124,10 +134,8 @@ class BlockRun {
     }
   }
 
-  // For each panel anew: a 32nd of what the panel's dots take, which large K would have no room to
-  // keep.
   void sum_group(GemmArgs& g, int height, int32_t* row_sums) const {
-    if (plan_.row_sum_factor.empty()) return;
+    if (plan_.row_sum_factor.empty() || sums_kept_) return;
     sum_bytes(plan_, static_cast<const uint8_t*>(g.a), g.a_stride_bytes, plan_.problem.group_k,
               g.tiles * height, row_sums);
     g.row_factor[0] = row_sums;
@@ -140,6 +148,7 @@ class BlockRun {
     g.mult += plan_.columns;
     const int terms = !plan_.row_sum_factor.empty() + !plan_.zero_point_factor.empty();
     for (int t = 0; t < terms; ++t) g.col_factor[t] += plan_.columns;
+    if (sums_kept_) g.row_factor[0] += block_.rows;
   }
 
   // Everything but the number of tiles, from that row of the block on.
@@ -184,7 +193,7 @@ class BlockRun {
   const oct_qgemm& plan_;
   GemmCalls& calls_;
   const Block block_;
-  bool tensors_;
+  bool tensors_, sums_kept_;
   GemmArgs g_;
 };
 
@@ -216,11 +225,13 @@ class PackedBlock {
   int32_t row_init_[kMaxRows];
 };
 
-// Groups have sums of their own, which their calls take.
+// Groups have sums of their own, which their calls take where there is no room for them here.
 void sum_rows(const oct_qgemm& plan, const uint8_t* a, int64_t stride, int64_t rows,
               int32_t* sums) {
-  if (plan.row_sum_factor.empty() || plan.problem.group_k) return;
-  sum_bytes(plan, a, stride, plan.problem.k(), rows, sums);
+  const Problem& p = plan.problem;
+  if (plan.row_sum_factor.empty() || (p.group_k && !keeps_group_sums(plan))) return;
+  for (int64_t i = 0; i < p.groups(); ++i)
+    sum_bytes(plan, a + i * p.kernel_k(), stride, p.kernel_k(), rows, sums + i * rows);
 }
 
 // Zero points as the kernels see them: of shifted values.
@@ -328,6 +339,7 @@ int64_t block_rows(const oct_qgemm& plan, int64_t m) {
                 : dynamic     ? kMaxDynamicK / dynamic_stride(k)
                               : static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / k;
   if (plan.has_row_factors()) fit = std::min(fit, kMaxRowFactors);
+  if (keeps_group_sums(plan)) fit = std::min(fit, kMaxRowSums / plan.problem.groups());
   if (!dynamic) return std::max(fit / mr, int64_t{1}) * mr;
   // Blocks of one size: each reads all of B.
   fit = std::min(fit, kMaxDynamicRows);

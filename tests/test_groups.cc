@@ -143,6 +143,23 @@ TEST_F(Groups, TakeDynamicA) {
   }
 }
 
+// Sums of A's rows fill the room there is after some rows, or cannot be kept at all.
+TEST_F(Groups, OfAnyNumberEqualTheReference) {
+  struct {
+    int64_t k, group_k;
+  } constexpr kCases[] = {{2048, 32}, {1024, 4}};
+  const Context context;
+  for (const auto& c : kCases)
+    for (int repeat = 0; repeat < by_effort(2, 6, 20); ++repeat) {
+      Rng rng("many groups", static_cast<uint64_t>(c.k + repeat));
+      QgemmProblem p = simple_problem(rng, 150, 20, c.k);
+      do {
+        make_groups(rng, p, c.group_k);
+      } while (p.b_zero_points.empty());
+      ASSERT_EQ(first_difference(p.run(context), expected(p), p), "") << p.text();
+    }
+}
+
 // One group is no groups.
 TEST_F(Groups, OfAllRowsAreScalesOfColumns) {
   const Context context;
