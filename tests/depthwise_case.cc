@@ -21,8 +21,6 @@ int64_t outputs(int64_t in, int64_t pads, const Axis& axis) {
   return span < 0 ? 0 : span / axis.stride + 1;
 }
 
-Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight; }
-
 }  // namespace
 
 int64_t DepthwiseCase::out_height() const {

@@ -10,6 +10,7 @@
 #include "kernels/reference_elementwise.h"
 #include "quant/requant.h"
 #include "tests/guard_buffer.h"
+#include "tests/operands.h"
 #include "tests/output_image.h"
 #include "tests/trampoline.h"
 
@@ -33,8 +34,6 @@ float awkward_float(Rng& rng, float scale) {
 namespace {
 
 constexpr int kMaxPad = 64;  // of strides, in elements
-
-Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight; }
 
 }  // namespace
 

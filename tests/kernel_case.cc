@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 
 #include "kernels/gemm.h"
 #include "kernels/gemm_lanes.h"
@@ -10,6 +11,8 @@
 #include "kernels/pack.h"
 #include "kernels/reference.h"
 #include "tests/guard_buffer.h"
+#include "tests/kernel_runs.h"
+#include "tests/kernel_weights.h"
 #include "tests/operands.h"
 #include "tests/output_image.h"
 #include "tests/post_case.h"
@@ -19,14 +22,11 @@ namespace oct::test {
 
 namespace {
 
-constexpr int kMaxPad = 64;         // of strides, in bytes
 constexpr int kMostFixedSteps = 8;  // that plans have unrolled
 
 size_t strided(int64_t rows, int64_t width) {
-  return static_cast<size_t>(rows * (width + kMaxPad));
+  return static_cast<size_t>(rows * (width + kMaxStridePad));
 }
-
-Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight; }
 
 }  // namespace
 
@@ -87,14 +87,15 @@ template <class Buffers>
 class Call {
  public:
   Call(Buffers& buffers, const KernelCase& c)
-      : s_(buffers), c_(c), row_(buffers.row), rng_(c.seed), rows_(c.m * c.tiles) {
+      : s_(buffers), c_(c), row_(buffers.row), rng_(c.seed), rows_(c.m * c.tiles), runs_(c, rng_) {
     args_.tiles = c.tiles;
     spec_.n = c.n;
-    draw_taps();
+    spec_.taps = c.taps > 0;
+    if (runs_.clips()) spec_.clip = c.clip;
     draw_a();
     draw_b();
     draw_c();
-    draw_output(c.output, runs() * c.k, c.n, rng_, reference_, output_);
+    draw_output(c.output, runs_.count() * c.k, c.n, rng_, reference_, output_);
     spec_.epilogue = output_.spec;
     if (c.in_lanes && keeps_lanes(row_, spec_.epilogue, c.group_out)) keep_lanes();
     draw_tensors();
@@ -110,8 +111,8 @@ class Call {
     const int64_t row_bytes = c_.n * static_cast<int64_t>(dtype_bytes(c_.output.c_type));
     std::vector<uint8_t> dense(static_cast<size_t>(rows_ * row_bytes));
     const bool clips = !seen_a_.empty();
-    reference_gemm(reference_, rows_, clips ? seen_a_.data() : a_, clips ? all_k() : a_stride_,
-                   dense.data(), row_bytes, operands_);
+    reference_gemm(reference_, rows_, clips ? seen_a_.data() : a_,
+                   clips ? runs_.all_bytes() : a_stride_, dense.data(), row_bytes, operands_);
     return dense;
   }
 
@@ -132,18 +133,7 @@ class Call {
   }
 
  private:
-  int runs() const { return std::max(1, c_.taps); }
-  // Bytes of one tap in a row of A, and of all.
-  int64_t run_bytes() const { return c_.group_out ? c_.n / c_.group_out * c_.k : c_.k; }
-  int64_t all_k() const { return runs() * run_bytes(); }
-  // Where a column's part of a run begins.
-  int64_t first_byte(int n) const { return c_.group_out ? n / c_.group_out * c_.k : 0; }
-  bool sees(int row, int run) const {
-    const int64_t clip = clips_[static_cast<size_t>(run)];
-    return clip >= 0 ? row >= clip : row < rows_ + clip;
-  }
   uint8_t shift() const { return static_cast<uint8_t>(c_.input.shift); }
-  bool unsigned_b() const { return row_.flags & kRowUnsignedB; }
 
   // `count` values at either end of a buffer, holding garbage.
   template <class T>
@@ -154,33 +144,17 @@ class Call {
     return reinterpret_cast<T*>(p);
   }
 
-  // The dense problem, of which every tap is a piece of K; a clipped one contributes nothing to
-  // some rows, as if they held A's zero point there.
-  void draw_taps() {
-    clips_.assign(static_cast<size_t>(runs()), 0);
-    if (!c_.taps) return;
-    spec_.taps = true;
-    if (c_.tiles > 1) return;
-    spec_.clip = c_.clip;
-    const int64_t most = std::min(c_.clip, c_.m - 1);
-    for (int64_t& clip : clips_)
-      if (rng_.one_in(2)) clip = rng_.between(-most, most);
-  }
-
-  // Taps in any order, whose parts of A and B lie so far apart.
+  // A clipped tap contributes nothing to some rows, as if they held A's zero point there.
   void list_taps(int64_t a_bytes) {
     if (!c_.taps) return;
     const int64_t k = c_.shared ? c_.k / kKr * kKr : c_.k;
-    const auto b_bytes = static_cast<int64_t>(packed_b_bytes(row_, k, c_.n));
-    for (int t = 0; t < c_.taps; ++t)
-      taps_.insert(taps_.begin() + (c_.shared ? t : rng_.between(0, t)),
-                   {t * a_bytes, t * b_bytes, clips_[static_cast<size_t>(t)]});
+    taps_ = runs_.taps(a_bytes, static_cast<int64_t>(packed_b_bytes(row_, k, c_.n)), rng_);
     args_.taps = taps_.data();
     args_.taps_end = taps_.data() + taps_.size();
   }
 
   void set_steps() {
-    set_k(row_, c_.k, runs(), &spec_);
+    set_k(row_, c_.k, runs_.count(), &spec_);
     const int64_t whole = k_steps(row_, c_.k).whole;
     args_.k_groups = whole;
     if (row_.isa == Isa::kAmx) return;
@@ -205,7 +179,7 @@ class Call {
     spec_.k_fixed = 1;
     for (int t = 0; t < c_.taps; ++t)
       pack_lanes(c_.group_out,
-                 packed_b_ + static_cast<size_t>(t) * packed_b_bytes(row_, c_.k, c_.n));
+                 weights_->packed() + static_cast<size_t>(t) * packed_b_bytes(row_, c_.k, c_.n));
   }
   // The column whose number in the kernel's arrays is n.
   int column(int n) const { return spec_.in_lanes ? lane_channel(c_.group_out, n) : n; }
@@ -214,10 +188,10 @@ class Call {
   void hide_clipped() {
     if (!spec_.clip) return;
     for (int i = 0; i < rows_; ++i)
-      for (int t = 0; t < runs(); ++t)
-        for (int64_t k = 0; k < run_bytes(); ++k)
-          seen_a_.push_back(sees(i, t) ? a_[i * a_stride_ + t * run_bytes() + k]
-                                       : static_cast<uint8_t>(reference_.a_zero_point));
+      for (int t = 0; t < runs_.count(); ++t)
+        for (int64_t k = 0; k < runs_.bytes(); ++k)
+          seen_a_.push_back(runs_.sees(i, t) ? a_[i * a_stride_ + t * runs_.bytes() + k]
+                                             : static_cast<uint8_t>(reference_.a_zero_point));
   }
 
   // A in the caller's type, at any stride, or with each row between guards of its own.
@@ -226,12 +200,12 @@ class Call {
     const bool paged = rng_.one_in(4);
     const GuardBuffer& buffer = paged ? s_.a_paged : s_.a;
     a_stride_ = paged ? static_cast<int64_t>(buffer.stride_bytes())
-                      : all_k() + (rng_.one_in(2) ? 0 : rng_.between(1, kMaxPad));
+                      : runs_.all_bytes() + (rng_.one_in(2) ? 0 : rng_.between(1, kMaxStridePad));
     const int64_t beyond = c_.shared ? kKr - c_.k % kKr : 0;  // that may be read
-    const int64_t size = (paged ? 0 : (rows_ - 1) * a_stride_) + all_k() + beyond;
+    const int64_t size = (paged ? 0 : (rows_ - 1) * a_stride_) + runs_.all_bytes() + beyond;
     a_ = buffer.place(either_end(rng_), static_cast<size_t>(size));
     for (int i = 0; i < rows_; ++i)
-      for (int64_t k = 0; k < all_k(); ++k)
+      for (int64_t k = 0; k < runs_.all_bytes(); ++k)
         a_[i * a_stride_ + k] =
             static_cast<uint8_t>(fill_value(rng_, a_fill_, c_.input.a_min, c_.input.a_max, k + i));
     const DType type = c_.input.a_type;
@@ -246,22 +220,22 @@ class Call {
     args_.a = a_;
     args_.a_stride_bytes = a_stride_;
     args_.a_shift = shift() * 0x01010101u;
-    list_taps(run_bytes());
+    list_taps(runs_.bytes());
     spec_.a_shift = shift() != 0;
   }
 
   void pack_a() {
     const size_t row_bytes = packed_a_row_bytes(c_.k);
     const size_t run = row_bytes * static_cast<size_t>(rows_);
-    uint8_t* packed = s_.a_packed.place(either_end(rng_), run * static_cast<size_t>(runs()));
+    uint8_t* packed = s_.a_packed.place(either_end(rng_), run * static_cast<size_t>(runs_.count()));
     int32_t* row_init = place<int32_t>(s_.row_init, rows_);
     std::fill_n(row_init, rows_, 0);
     std::vector<int32_t> terms(static_cast<size_t>(rows_));
-    for (int t = 0; t < runs(); ++t) {
+    for (int t = 0; t < runs_.count(); ++t) {
       pack_a_rows(a_ + t * c_.k, a_stride_, rows_, c_.k, shift(),
                   packed + static_cast<size_t>(t) * run, terms.data());
       for (int i = 0; i < rows_; ++i)
-        if (sees(i, t))
+        if (runs_.sees(i, t))
           row_init[i] = static_cast<int32_t>(static_cast<uint32_t>(row_init[i]) +
                                              static_cast<uint32_t>(terms[static_cast<size_t>(i)]));
     }
@@ -271,103 +245,12 @@ class Call {
     args_.row_init = row_init;
   }
 
-  WeightPair draw_weights(int64_t k) {
-    if (c_.input.safe_weights) return safe_pair(rng_, b_fill_);
-    const int w0 = fill_value(rng_, b_fill_, -128, 127, k);
-    const int w1 = fill_value(rng_, b_fill_, -128, 127, k + 1);
-    return {static_cast<int8_t>(w0), static_cast<int8_t>(w1)};
-  }
-
   void draw_b() {
-    b_fill_ = rng_.pick(kFills);
-    const bool kn = rng_.one_in(2);
-    const int64_t width = kn ? c_.n : all_k(), height = kn ? all_k() : c_.n;
-    const int64_t stride = width + rng_.between(0, kMaxPad);
-    const auto size = static_cast<size_t>((height - 1) * stride + width);
-    auto* b = reinterpret_cast<int8_t*>(s_.b.place(either_end(rng_), size));
-    reference_.b = {b,      kn ? BLayout::kKN : BLayout::kNK,
-                    stride, all_k(),
-                    c_.n,   unsigned_b() || (c_.affine && rng_.one_in(2))};
-    const int64_t k_step = kn ? stride : 1, n_step = kn ? 1 : stride;
-    const int flip = reference_.b.is_unsigned ? -128 : 0;  // drawn as s8
-    std::memset(b, 0, size);
-    for (int t = 0; t < runs(); ++t) {
-      for (int n = 0; n < c_.n; ++n)
-        for (int64_t k = 0; k < c_.k; k += 2) {
-          int8_t* const w = b + (t * run_bytes() + first_byte(n) + k) * k_step + n * n_step;
-          const WeightPair pair = draw_weights(k);
-          *w = static_cast<int8_t>(pair.w0 ^ flip);
-          if (k + 1 < c_.k) w[k_step] = static_cast<int8_t>(pair.w1 ^ flip);
-        }
-      if (c_.input.mixed_weights) mix_groups(b + t * run_bytes() * k_step, k_step, n_step);
-    }
-    c_.shared ? pack_shared(b, k_step, n_step) : pack_runs(b, k_step, n_step);
+    weights_.emplace(row_, c_, runs_, rng_, s_.b);
+    reference_.b = weights_->view();
+    weights_->pack(s_.b_packed);
+    args_.b = weights_->packed();
     if (c_.affine) draw_zero_points();
-  }
-
-  // Each run by itself, and of block-diagonal weights the blocks.
-  void pack_runs(const int8_t* b, int64_t k_step, int64_t n_step) {
-    const size_t bytes = packed_b_bytes(row_, c_.k, c_.n);
-    uint8_t* const packed = packed_b_ =
-        s_.b_packed.place(either_end(rng_), bytes * static_cast<size_t>(runs()), 64);
-    sums_.resize(static_cast<size_t>(runs() * c_.n));
-    std::vector<int8_t> blocks(static_cast<size_t>(c_.n * c_.k));
-    for (int t = 0; t < runs(); ++t) {
-      BView run = reference_.b;
-      run.k = c_.k;
-      run.data += t * run_bytes() * k_step;
-      if (c_.group_out) {
-        for (int n = 0; n < c_.n; ++n)
-          for (int64_t k = 0; k < c_.k; ++k)
-            blocks[static_cast<size_t>(n * c_.k + k)] =
-                b[(t * run_bytes() + first_byte(n) + k) * k_step + n * n_step];
-        run.data = blocks.data();
-        run.layout = BLayout::kNK;
-        run.stride_bytes = c_.k;
-      }
-      pack_b_panel(row_, run, 0, c_.n, packed + static_cast<size_t>(t) * bytes,
-                   sums_.data() + t * c_.n);
-    }
-    args_.b = packed;
-  }
-
-  // All as one run: whole groups of every tap, then what is left of each, filled up with zeros.
-  void pack_shared(const int8_t* b, int64_t k_step, int64_t n_step) {
-    const int64_t whole = c_.k / kKr * kKr, tail = c_.k - whole;
-    const int64_t k_all = runs() * whole + (runs() * tail + kKr - 1) / kKr * kKr;
-    const int flip = reference_.b.is_unsigned && !unsigned_b() ? -128 : 0;
-    std::vector<int8_t> ordered(static_cast<size_t>(c_.n * k_all));
-    for (int n = 0; n < c_.n; ++n)
-      for (int t = 0; t < runs(); ++t)
-        for (int64_t k = 0; k < c_.k; ++k) {
-          const int64_t to = k < whole ? t * whole + k : runs() * whole + t * tail + k - whole;
-          ordered[static_cast<size_t>(n * k_all + to)] =
-              static_cast<int8_t>(b[(t * c_.k + k) * k_step + n * n_step] ^ flip);
-        }
-    sums_.resize(static_cast<size_t>(runs() * c_.n));
-    uint8_t* const packed =
-        s_.b_packed.place(either_end(rng_), packed_b_bytes(row_, k_all, c_.n), 64);
-    pack_b_panel(row_, {ordered.data(), BLayout::kNK, k_all, k_all, c_.n, unsigned_b()}, 0, c_.n,
-                 packed, sums_.data());
-    args_.b = packed;
-  }
-
-  int64_t seen_k(int i) const {
-    int64_t k = 0;
-    for (int t = 0; t < runs(); ++t) k += sees(i, t) ? run_bytes() : 0;
-    return k;
-  }
-
-  // Of all weights of column n that row i sees.
-  ColumnSums sums_of(int i, int n) const {
-    uint32_t sum = 0, product = 0;
-    for (int t = 0; t < runs(); ++t)
-      if (sees(i, t)) {
-        const ColumnSums& of_run = sums_[static_cast<size_t>(t * c_.n + n)];
-        sum += static_cast<uint32_t>(of_run.sum);
-        product += static_cast<uint32_t>(of_run.product);
-      }
-    return {static_cast<int32_t>(sum), static_cast<int32_t>(product)};
   }
 
   void draw_zero_points() {
@@ -377,12 +260,11 @@ class Call {
     reference_.b_zero_points = b_zero_points_;
     spec_.row_terms = 1;
     int32_t* sums = place<int32_t>(s_.row_factor, rows_);
-    std::vector<Tap> taps;
-    for (int t = 0; t < runs(); ++t)
-      taps.push_back({t * run_bytes(), 0, clips_[static_cast<size_t>(t)]});
+    const std::vector<Tap> taps =
+        c_.taps ? runs_.taps(runs_.bytes(), 0, rng_) : std::vector<Tap>(1);
     const bool is_signed = row_.flags & kRowSignedA;
     sum_a_rows(
-        {a_, a_stride_, taps.data(), taps.data() + taps.size(), run_bytes(), shift(), is_signed},
+        {a_, a_stride_, taps.data(), taps.data() + taps.size(), runs_.bytes(), shift(), is_signed},
         rows_, sums);
     args_.row_factor[0] = sums;
     const int padded = (c_.n + row_.lanes - 1) / row_.lanes * row_.lanes;
@@ -390,6 +272,7 @@ class Call {
     for (int n = 0; n < c_.n; ++n) factors[n] = -packed_zero_point(n);
     args_.col_factor[0] = factors;
   }
+
   void draw_rows() {
     spec_.epilogue.row_scale = true;
     spec_.epilogue.saturating = false;
@@ -409,21 +292,7 @@ class Call {
     args_.row_factor[spec_.row_terms++] = points;
   }
 
-  int packed_zero_point(int n) const {
-    return b_zero_points_[n] - (reference_.b.is_unsigned && !unsigned_b() ? 128 : 0);
-  }
-
-  // Safe pairs (0 1)(2 3) of a group become (0 2)(1 3), (0 3)(1 2), or whatever chance gives.
-  void mix_groups(int8_t* b, int64_t k_step, int64_t n_step) {
-    for (int64_t g = 0; g + kKr <= c_.k; g += kKr) {
-      const int64_t kind = rng_.between(0, 3);
-      for (int64_t n = 0; n < c_.n; ++n) {
-        int8_t* const w = b + g * k_step + n * n_step;
-        if (kind == 1 || kind == 2) std::swap(w[k_step], w[(kind + 1) * k_step]);
-        if (kind == 3) w[k_step] = static_cast<int8_t>(rng_.between(-128, 127));
-      }
-    }
-  }
+  int packed_zero_point(int n) const { return b_zero_points_[n] - weights_->shift(); }
 
   // C dense, strided, or with each row between guards of its own.
   void draw_c() {
@@ -431,7 +300,7 @@ class Call {
     const size_t row_bytes = static_cast<size_t>(c_.n) * element;
     const bool paged = rng_.one_in(4);
     c_buffer_ = paged ? &s_.c_paged : &s_.c;
-    const size_t pad = rng_.one_in(2) ? 0 : static_cast<size_t>(rng_.between(0, kMaxPad));
+    const size_t pad = rng_.one_in(2) ? 0 : static_cast<size_t>(rng_.between(0, kMaxStridePad));
     const size_t stride = paged ? c_buffer_->stride_bytes() : row_bytes + pad / element * element;
     const size_t size = paged ? row_bytes : (static_cast<size_t>(rows_) - 1) * stride + row_bytes;
     args_.c = c_buffer_->place(either_end(rng_), size);
@@ -443,7 +312,7 @@ class Call {
       const PostOp& op = reference_.post[i];
       if (!has_tensor(op.kind)) continue;
       const size_t element = dtype_bytes(op.type), n = static_cast<size_t>(c_.n);
-      const size_t pad = rng_.one_in(2) ? 0 : static_cast<size_t>(rng_.between(0, kMaxPad));
+      const size_t pad = rng_.one_in(2) ? 0 : static_cast<size_t>(rng_.between(0, kMaxStridePad));
       const size_t stride = (n + pad / element) * element;
       const size_t last = static_cast<size_t>(rows_ - 1) * stride;
       uint8_t* const x = s_.tensors[i]->place(either_end(rng_), last + n * element, element);
@@ -469,11 +338,11 @@ class Call {
     }
     for (int i = 0; i < starts; ++i)
       for (int n = 0; n < c_.n; ++n) {
-        const ColumnSums sums = sums_of(i, column(n));
+        const ColumnSums sums = weights_->sums_of(i, column(n));
         uint32_t start =
             c_.output.bias == DType::kS32 ? static_cast<uint32_t>(output_.bias_s32[column(n)]) : 0;
         uint32_t sum = static_cast<uint32_t>(sums.sum);
-        if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * seen_k(i));
+        if (c_.affine) sum -= static_cast<uint32_t>(packed_zero_point(n) * runs_.seen_bytes(i));
         if (per_row_)
           factors[n] = static_cast<int32_t>(0u - sum);
         else
@@ -515,7 +384,7 @@ class Call {
              spec_.group_out, dtype_name(c_.input.a_type), c_.input.a_min, c_.input.a_max,
              c_.input.shift, fill_name(a_fill_), reference_.a_zero_point,
              static_cast<long long>(a_stride_), reference_.b.is_unsigned ? "u8" : "s8",
-             fill_name(b_fill_), reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
+             fill_name(weights_->fill()), reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
              c_.input.safe_weights ? ", safe pairs" : "", c_.affine ? ", zero points" : "",
              dtype_name(o.c_type), static_cast<long long>(args_.c_stride_bytes),
              c_buffer_->rows() > 1 ? " (guarded rows)" : "", dtype_name(o.bias), post_name(o.post),
@@ -534,12 +403,12 @@ class Call {
   OutputData output_;
   GemmSpec spec_;
   GemmArgs args_ = {};
-  Fill a_fill_, b_fill_;
-  uint8_t *a_ = nullptr, *packed_b_ = nullptr;
+  const KernelRuns runs_;
+  Fill a_fill_;
+  uint8_t* a_ = nullptr;
   int64_t a_stride_ = 0;
-  std::vector<ColumnSums> sums_;  // [run][column]
+  std::optional<KernelWeights> weights_;
   std::vector<Tap> taps_;
-  std::vector<int64_t> clips_;   // of each run
   std::vector<uint8_t> seen_a_;  // dense; empty without clips
   int32_t b_zero_points_[kMaxNr];
   bool per_row_ = false;

@@ -3,9 +3,12 @@
 
 #include <cstdint>
 
+#include "tests/guard_buffer.h"
 #include "tests/support.h"
 
 namespace oct::test {
+
+inline Flush either_end(Rng& rng) { return rng.one_in(2) ? Flush::kLeft : Flush::kRight; }
 
 enum class Fill { kRandom, kExtremes, kAllMax, kAllMin, kAlternating };
 inline constexpr Fill kFills[] = {Fill::kRandom, Fill::kExtremes, Fill::kAllMax, Fill::kAllMin,
