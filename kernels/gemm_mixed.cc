@@ -42,6 +42,8 @@ void GemmEmitter::mixed_k_loop(Rows rows) {
       as.add(rB, b_group_bytes(of.w));
     });
   };
+  Xbyak::Label section;
+  as.L(section);
   load(constant, as.constant({dot.constant}));
   listed(2, [&] { group_pair(rows, constant, std::nullopt); });
   listed(3, [&] {
@@ -55,6 +57,10 @@ void GemmEmitter::mixed_k_loop(Rows rows) {
   const GroupForm exact{*exact_words, constant, of.b_words, 0};
   load(constant, as.constant({of.constant}));
   singles(exact);
+  as.mov(rK.cvt32(), as.dword[rList]);
+  as.add(rList, 4);
+  as.test(rK.cvt32(), rK.cvt32());
+  as.jnz(section, as.T_NEAR);
   if (!spec.k_tail) return;
   as.mov(rA[0], arg(offsetof(GemmArgs, k_groups)));
   as.lea(rA[0], as.ptr[rTmp + rA[0] * kKr]);

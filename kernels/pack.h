@@ -21,6 +21,7 @@
 //                                                            takes it
 //                      | count | offset | ..                 by itself, (0 1) and (2 3)
 //                      | count | offset | ..                 none of these               all int32
+//                      | sections left |                     K is cut into such lists
 //                      then the groups in that order: the last, and the tail, as in kPairs16, the
 //                      others as in kQuads8. Offsets are those of a group's bytes in a row of A
 //

@@ -12,6 +12,13 @@ namespace oct {
 namespace {
 
 constexpr int kKinds = 4;  // of entries in the list
+// Of a section of it: 10 rows of A are then a third of L1 while its groups are visited in any
+// order.
+constexpr int64_t kSectionGroups = 256;
+
+int64_t sections(int64_t k) {
+  return std::max<int64_t>(1, (k / kKr + kSectionGroups - 1) / kSectionGroups);
+}
 
 // The bytes of a K group in other orders: other pairs share a sum, or other sums the pairs.
 constexpr uint8_t kOrders[][kKr] = {
@@ -65,12 +72,17 @@ class MixedPacker {
       : b_(b), n0_(n0), n_(n),
         most_(_mm_set1_epi8(static_cast<char>(std::min(254, INT16_MAX / a_max)))) {}
 
-  // Whole groups: those that have no natural order that is safe look for partners first, then the
-  // others among each other. Large sums go first, while there is a choice.
-  void sort() {
+  // Whole groups of a section: those that have no natural order that is safe look for partners
+  // first, then the others among each other. Large sums go first, while there is a choice.
+  void sort(int64_t section) {
+    pairs_.clear();
+    ordered_pairs_.clear();
+    singles_.clear();
+    exact_.clear();
     std::vector<Group> natural;
     std::vector<int32_t> others;
-    for (int32_t g = 0; g < b_.k / kKr; ++g) {
+    const int64_t end = std::min(b_.k / kKr, (section + 1) * kSectionGroups);
+    for (auto g = static_cast<int32_t>(section * kSectionGroups); g < end; ++g) {
       const PairSums sums = pair_sums(g, kNatural);
       if (sums.fit(most_))
         natural.push_back({g, sums.largest(), false, sums});
@@ -99,9 +111,12 @@ class MixedPacker {
                 [](const Pair& p, const Pair& q) { return p.first < q.first; });
   }
 
+  // Of the section that was sorted.
   MixedShares shares() const {
+    const size_t all =
+        2 * pairs_.size() + 2 * ordered_pairs_.size() + singles_.size() + exact_.size();
     const auto part = [&](size_t groups) {
-      return static_cast<double>(groups) / static_cast<double>(b_.k / kKr);
+      return static_cast<double>(groups) / static_cast<double>(all);
     };
     return {part(2 * pairs_.size()), part(2 * ordered_pairs_.size()), part(exact_.size())};
   }
@@ -110,16 +125,10 @@ class MixedPacker {
     list_ = static_cast<int32_t*>(dst);
     to_ = static_cast<uint8_t*>(dst) + mixed_list_bytes(b_.k);
     *list_++ = static_cast<int32_t>(mixed_list_bytes(b_.k));
-    for (const std::vector<Pair>* pairs : {&pairs_, &ordered_pairs_}) {
-      *list_++ = static_cast<int32_t>(pairs->size());
-      for (const Pair& p : *pairs) put_pair(p);
-    }
-    for (const std::vector<int32_t>* groups : {&singles_, &exact_}) {
-      *list_++ = static_cast<int32_t>(groups->size());
-      for (int32_t g : *groups) {
-        *list_++ = g * kKr;
-        groups == &exact_ ? put_exact(g) : put_bytes(g, kNatural);
-      }
+    for (int64_t left = sections(b_.k); left-- > 0;) {
+      sort(sections(b_.k) - 1 - left);
+      put_section();
+      *list_++ = static_cast<int32_t>(left);
     }
     if (b_.k % kKr) put_exact(b_.k / kKr);
     for (int i = 0; sums && i < n_; ++i) {
@@ -176,6 +185,20 @@ class MixedPacker {
         }
     }
     return false;
+  }
+
+  void put_section() {
+    for (const std::vector<Pair>* pairs : {&pairs_, &ordered_pairs_}) {
+      *list_++ = static_cast<int32_t>(pairs->size());
+      for (const Pair& p : *pairs) put_pair(p);
+    }
+    for (const std::vector<int32_t>* groups : {&singles_, &exact_}) {
+      *list_++ = static_cast<int32_t>(groups->size());
+      for (int32_t g : *groups) {
+        *list_++ = g * kKr;
+        groups == &exact_ ? put_exact(g) : put_bytes(g, kNatural);
+      }
+    }
   }
 
   void put_pair(const Pair& p) {
@@ -235,14 +258,12 @@ class MixedPacker {
 
 size_t mixed_list_bytes(int64_t k) {
   const int64_t groups = k / kKr;
-  const auto numbers = static_cast<size_t>(1 + kKinds + groups + groups / 2);
+  const auto numbers = static_cast<size_t>(1 + (kKinds + 1) * sections(k) + groups + groups / 2);
   return (4 * numbers + 63) / 64 * 64;
 }
 
 void pack_mixed_panel(const BView& b, int64_t n0, int n, int a_max, void* dst, ColumnSums* sums) {
-  MixedPacker packer(b, n0, n, a_max);
-  packer.sort();
-  packer.pack(dst, sums);
+  MixedPacker(b, n0, n, a_max).pack(dst, sums);
 }
 
 MixedShares mixed_shares(const BView& b, int a_max) {
@@ -250,11 +271,12 @@ MixedShares mixed_shares(const BView& b, int a_max) {
   const int n = static_cast<int>(std::min<int64_t>(kMixedColumns, b.n));
   const int64_t panels = b.n / n, groups = b.k / kKr;
   if (panels * groups == 0) return {0, 0, 1};
-  const int64_t seen = std::clamp<int64_t>(kSamples / groups, 1, panels);
+  const int64_t some = std::min(groups, kSectionGroups);
+  const int64_t seen = std::clamp<int64_t>(kSamples / some, 1, panels);
   MixedShares mean = {0, 0, 0};
   for (int64_t i = 0; i < seen; ++i) {
     MixedPacker panel(b, i * panels / seen * n, n, a_max);
-    panel.sort();
+    panel.sort(i % std::max<int64_t>(1, groups / kSectionGroups));
     const MixedShares s = panel.shares();
     const auto part = 1 / static_cast<double>(seen);
     mean.paired += s.paired * part;

@@ -170,6 +170,17 @@ class MixedPanel {
         data_(panel + *list_++), seen_(static_cast<size_t>(b.view.k / kKr)) {}
 
   void check() {
+    do check_section();
+    while (*list_++ > 0);
+    EXPECT_EQ(std::count(seen_.begin(), seen_.end(), false), 0);
+    if (b_.view.k % kKr) check_words(b_.view.k / kKr);
+  }
+
+ private:
+  static constexpr int kLanes = 8;
+  static constexpr int32_t kNatural = 0x03020100;
+
+  void check_section() {
     for (const bool has_order : {false, true})
       for (int32_t count = *list_++; count > 0; --count) {
         const int64_t first = next_group(), second = next_group();
@@ -184,13 +195,7 @@ class MixedPanel {
       check_bytes(group, kNatural);
     }
     for (int32_t count = *list_++; count > 0; --count) check_words(next_group());
-    EXPECT_EQ(std::count(seen_.begin(), seen_.end(), false), 0);
-    if (b_.view.k % kKr) check_words(b_.view.k / kKr);
   }
-
- private:
-  static constexpr int kLanes = 8;
-  static constexpr int32_t kNatural = 0x03020100;
 
   int at(int64_t group, int32_t order, int i, int column) const {
     return column < n_ ? b_.at(kKr * group + (order >> 8 * i & 0xff), n0_ + column) : 0;
@@ -247,10 +252,14 @@ TEST(Pack, MixedPanelsFollowTheirDefinition) {
   for (const KernelRow& row : kernels_of("gemm")) {
     if (row.b_form != BForm::kMixed) continue;
     Rng rng("mixed", static_cast<uint64_t>(row.nr));
-    GuardBuffer out("panel", packed_b_bytes(row, kMaxK, row.nr));
+    constexpr int64_t kTwoSections = 1030;
+    GuardBuffer out("panel", packed_b_bytes(row, kTwoSections, row.nr));
     for (int repeat = 0; repeat < by_effort(60, 300, 3000); ++repeat) {
       const auto layout = rng.one_in(2) ? BLayout::kKN : BLayout::kNK;
-      const int64_t k = rng.between(1, kMaxK), n0 = rng.between(0, 20);
+      const bool is_long = rng.one_in(10);
+      const int64_t k =
+          is_long ? rng.between(kTwoSections - 3, kTwoSections) : rng.between(1, kMaxK);
+      const int64_t n0 = is_long ? 0 : rng.between(0, 20);
       const int n = static_cast<int>(rng.between(1, row.nr));
       const Weights b(rng, layout, k, n0 + n, static_cast<int>(rng.between(50, 128)));
       std::vector<ColumnSums> sums(static_cast<size_t>(n));
