@@ -1,9 +1,12 @@
 // Packing B in the form in which most of it can be multiplied by vpmaddubsw, two K groups at once
 // where their sums allow it.
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "kernels/pack_block.h"
@@ -46,7 +49,7 @@ __m128i pairs_of(__m128i even, __m128i odd, int order) {
 
 // What the pairs of a group add up to in each column of a panel: positive parts and negative ones,
 // at most 255 of each.
-struct PairSums {
+struct alignas(32) PairSums {
   __m128i up, down;
 
   // With A of up to a_max each, a sum of products stays within int16 if the positive parts of its
@@ -56,15 +59,78 @@ struct PairSums {
     return _mm_movemask_epi8(_mm_cmpeq_epi8(over, _mm_setzero_si128())) == 0xffff;
   }
   int largest() const {
-    uint8_t bytes[16];
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(bytes), _mm_max_epu8(up, down));
-    return *std::max_element(std::begin(bytes), std::end(bytes));
+    __m128i v = _mm_max_epu8(up, down);
+    v = _mm_max_epu8(v, _mm_srli_si128(v, 8));
+    v = _mm_max_epu8(v, _mm_srli_si128(v, 4));
+    v = _mm_max_epu8(v, _mm_srli_si128(v, 2));
+    v = _mm_max_epu8(v, _mm_srli_si128(v, 1));
+    return static_cast<uint8_t>(_mm_cvtsi128_si32(v));
   }
 };
 
-PairSums operator+(const PairSums& p, const PairSums& q) {
-  return {_mm_adds_epu8(p.up, q.up), _mm_adds_epu8(p.down, q.down)};
-}
+// Groups of a section whose natural order is safe, by falling size of their largest sum, and which
+// of them are taken.
+class Candidates {
+ public:
+  void clear() { count_ = 0; }
+  void add(int group, const PairSums& sums) {
+    unsorted_[count_] = {sums, sums.largest(), group};
+    ++count_;
+  }
+
+  void sort() {
+    int places[kSizes] = {};
+    for (int i = 0; i < count_; ++i) ++places[kSizes - 1 - unsorted_[i].largest];
+    for (int size = 0, at = 0; size < kSizes; ++size) at += std::exchange(places[size], at);
+    for (int i = 0; i < count_; ++i) {
+      const int at = places[kSizes - 1 - unsorted_[i].largest]++;
+      sums_[at] = unsorted_[i].sums;
+      group_[at] = unsorted_[i].group;
+    }
+  }
+
+  // f(group, sums, its place), for those that are not taken when their turn comes.
+  template <class F>
+  void for_all(F f) {
+    for (int at = 0; at < count_; ++at)
+      if (group_[at] >= 0) {
+        const PairSums sums = sums_[at];
+        f(take(at), sums, at);
+      }
+  }
+
+  // Takes the first from `at` on that has room beside `sums`, and gives its group; -1 if there is
+  // none.
+  __attribute__((target("avx2"))) int take_partner(const PairSums& sums, int at, __m128i most) {
+    const __m256i own = _mm256_load_si256(reinterpret_cast<const __m256i*>(&sums));
+    const __m256i room = _mm256_broadcastsi128_si256(most);
+    for (; at < count_; ++at) {
+      const __m256i its = _mm256_load_si256(reinterpret_cast<const __m256i*>(&sums_[at]));
+      const __m256i over = _mm256_subs_epu8(_mm256_adds_epu8(own, its), room);
+      if (_mm256_testz_si256(over, over)) return take(at);
+    }
+    return -1;
+  }
+
+ private:
+  static constexpr int kSizes = 256;
+  struct Candidate {
+    PairSums sums;
+    int largest, group;
+  };
+
+  // One that is taken has room beside nothing.
+  int take(int at) {
+    const __m128i all = _mm_set1_epi8(-1);
+    sums_[at] = {all, all};
+    return std::exchange(group_[at], -1);
+  }
+
+  int count_ = 0;
+  Candidate unsorted_[kSectionGroups];
+  PairSums sums_[kSectionGroups];  // by size, as their groups; -1: taken
+  int group_[kSectionGroups];
+};
 
 class MixedPacker {
  public:
@@ -75,36 +141,23 @@ class MixedPacker {
   // Whole groups of a section: those that have no natural order that is safe look for partners
   // first, then the others among each other. Large sums go first, while there is a choice.
   void sort(int64_t section) {
+    first_ = static_cast<int32_t>(section * kSectionGroups);
+    const auto count = static_cast<int>(std::min(b_.k / kKr - first_, kSectionGroups));
     pairs_.clear();
     ordered_pairs_.clear();
     singles_.clear();
     exact_.clear();
-    std::vector<Group> natural;
-    std::vector<int32_t> others;
-    const int64_t end = std::min(b_.k / kKr, (section + 1) * kSectionGroups);
-    for (auto g = static_cast<int32_t>(section * kSectionGroups); g < end; ++g) {
+    others_.clear();
+    candidates_.clear();
+    for (int g = 0; g < count; ++g) {
+      for (int c = 0; c < kBlocks; ++c) blocks_[g][c] = block_at(first_ + g, c);
       const PairSums sums = pair_sums(g, kNatural);
-      if (sums.fit(most_))
-        natural.push_back({g, sums.largest(), false, sums});
-      else
-        others.push_back(g);
+      sums.fit(most_) ? candidates_.add(g, sums) : others_.push_back(g);
     }
-    std::stable_sort(natural.begin(), natural.end(),
-                     [](const Group& p, const Group& q) { return p.largest > q.largest; });
-    for (int32_t g : others)
-      if (!find_partner(g, natural)) exact_.push_back(g);
-    for (auto p = natural.begin(); p != natural.end(); ++p) {
-      if (p->taken) continue;
-      const auto q = std::find_if(p + 1, natural.end(), [&](const Group& other) {
-        return !other.taken && (p->sums + other.sums).fit(most_);
-      });
-      if (q == natural.end()) {
-        singles_.push_back(p->group);
-      } else {
-        q->taken = true;
-        pairs_.push_back({p->group, q->group, kNatural});
-      }
-    }
+    candidates_.sort();
+    for (int g : others_)
+      if (!find_partner(g)) exact_.push_back(first_ + g);
+    pair_candidates();
     std::sort(singles_.begin(), singles_.end());
     for (std::vector<Pair>* pairs : {&pairs_, &ordered_pairs_})
       std::sort(pairs->begin(), pairs->end(),
@@ -141,13 +194,6 @@ class MixedPacker {
  private:
   static constexpr int kColumns = kBlockColumns, kBlocks = kMixedColumns / kColumns;
 
-  // One whose natural order is safe.
-  struct Group {
-    int32_t group;
-    int largest;
-    bool taken;
-    PairSums sums;
-  };
   struct Pair {
     int32_t first, second;
     int order;  // of the second
@@ -157,11 +203,12 @@ class MixedPacker {
     return any_block(b_, group * kKr, n0_ + c * kColumns, n0_ + n_);
   }
 
-  PairSums pair_sums(int64_t group, int order) const {
+  // Of group g of the section.
+  PairSums pair_sums(int g, int order) const {
     const __m128i zero = _mm_setzero_si128();
     __m128i up[kBlocks], down[kBlocks];
     for (int c = 0; c < kBlocks; ++c) {
-      const auto [even, odd] = halves(block_at(group, c));
+      const auto [even, odd] = halves(blocks_[g][c]);
       up[c] = pairs_of(_mm_max_epi16(even, zero), _mm_max_epi16(odd, zero), order);
       down[c] =
           _mm_sub_epi16(zero, pairs_of(_mm_min_epi16(even, zero), _mm_min_epi16(odd, zero), order));
@@ -169,22 +216,26 @@ class MixedPacker {
     return {_mm_packus_epi16(up[0], up[1]), _mm_packus_epi16(down[0], down[1])};
   }
 
-  bool find_partner(int32_t group, std::vector<Group>& natural) {
-    std::vector<std::pair<int, PairSums>> orders;
-    for (int order = kNatural + 1; order < kAllOrders; ++order)
-      if (const PairSums sums = pair_sums(group, order); sums.fit(most_))
-        orders.emplace_back(order, sums);
-    for (Group& p : natural) {
-      if (orders.empty()) break;
-      if (p.taken) continue;
-      for (const auto& [order, sums] : orders)
-        if ((p.sums + sums).fit(most_)) {
-          p.taken = true;
-          ordered_pairs_.push_back({p.group, group, order});
-          return true;
-        }
+  bool find_partner(int g) {
+    for (int order = kNatural + 1; order < kAllOrders; ++order) {
+      const PairSums sums = pair_sums(g, order);
+      if (!sums.fit(most_)) continue;
+      const int partner = candidates_.take_partner(sums, 0, most_);
+      if (partner < 0) continue;
+      ordered_pairs_.push_back({first_ + partner, first_ + g, order});
+      return true;
     }
     return false;
+  }
+
+  void pair_candidates() {
+    candidates_.for_all([&](int g, const PairSums& sums, int at) {
+      const int partner = candidates_.take_partner(sums, at, most_);
+      if (partner < 0)
+        singles_.push_back(first_ + g);
+      else
+        pairs_.push_back({first_ + g, first_ + partner, kNatural});
+    });
   }
 
   void put_section() {
@@ -211,7 +262,7 @@ class MixedPacker {
 
   void put_bytes(int64_t group, int order) {
     for (int c = 0; c < kBlocks; ++c) {
-      const __m128i block = block_at(group, c);
+      const __m128i block = blocks_[group - first_][c];
       add_up(c, halves(block));
       store(to_, block);
       if (order != kNatural) reorder(to_, order);
@@ -247,6 +298,11 @@ class MixedPacker {
   const int64_t n0_;
   const int n_;
   const __m128i most_;
+  // Of the section at hand.
+  int32_t first_ = 0;
+  __m128i blocks_[kSectionGroups][kBlocks];
+  Candidates candidates_;
+  std::vector<int> others_;
   std::vector<Pair> pairs_, ordered_pairs_;
   std::vector<int32_t> singles_, exact_;
   __m128i sums_[kBlocks] = {};
