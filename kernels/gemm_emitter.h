@@ -1,6 +1,6 @@
-// The emitter behind emit_gemm_vector: gemm_vector.cc has the tile and its K loops,
-// gemm_runs.cc what is particular to runs, gemm_diagonal.cc K groups of block-diagonal B,
-// gemm_mixed.cc those of BForm::kMixed.
+// The emitter behind emit_gemm_vector: gemm_vector.cc has the tile and its K loops, gemm_finish.cc
+// its last steps and epilogue, gemm_runs.cc what is particular to runs, gemm_diagonal.cc K groups
+// of block-diagonal B, gemm_mixed.cc those of BForm::kMixed.
 #pragma once
 
 #include <cstddef>
@@ -143,6 +143,8 @@ class GemmEmitter {
   void shift_a(const Xmm& a);
   void load_tail_bytes(const Xbyak::RegExp& from, int count);
   void merge_sets();
+
+  // ---- gemm_finish.cc ----
   void finish_rows();
   void load_epilogue_args();
   std::vector<HeldB> hold_last_steps();
