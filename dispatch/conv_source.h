@@ -3,8 +3,9 @@
 //   in place                                       the image: pixels at a constant stride
 //   packed (AForm::kPairs16)                       a buffer: the input rows that the output row
 //                                                  sees, as s16 pairs
-//   folded by rows (channels do not fill K         a buffer: the rows under the filter, with the
-//   groups)                                        padding at their ends, for some output rows
+//   folded by rows (few channels)                  the image, where no padding is near; else a
+//                                                  buffer: the rows under the filter, with the
+//                                                  padding at their ends, for some output rows
 //   folded and interleaved                         a buffer: all rows under the filter, column of
 //                                                  pixels by column
 //   folded and packed                              a buffer: for every output all bytes under the

@@ -7,7 +7,6 @@
 #include <array>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
 #include "kernels/pack_block.h"
 
@@ -66,6 +65,23 @@ struct alignas(32) PairSums {
     v = _mm_max_epu8(v, _mm_srli_si128(v, 1));
     return static_cast<uint8_t>(_mm_cvtsi128_si32(v));
   }
+};
+
+// What there is one of for a group of a section at most: packing allocates nothing.
+template <class T>
+class SectionList {
+ public:
+  void clear() { count_ = 0; }
+  void push_back(const T& item) { items_[count_++] = item; }
+  size_t size() const { return count_; }
+  T* begin() { return items_; }
+  T* end() { return items_ + count_; }
+  const T* begin() const { return items_; }
+  const T* end() const { return items_ + count_; }
+
+ private:
+  size_t count_ = 0;
+  T items_[kSectionGroups];
 };
 
 // Groups of a section whose natural order is safe, by falling size of their largest sum, and which
@@ -159,7 +175,7 @@ class MixedPacker {
       if (!find_partner(g)) exact_.push_back(first_ + g);
     pair_candidates();
     std::sort(singles_.begin(), singles_.end());
-    for (std::vector<Pair>* pairs : {&pairs_, &ordered_pairs_})
+    for (SectionList<Pair>* pairs : {&pairs_, &ordered_pairs_})
       std::sort(pairs->begin(), pairs->end(),
                 [](const Pair& p, const Pair& q) { return p.first < q.first; });
   }
@@ -239,11 +255,11 @@ class MixedPacker {
   }
 
   void put_section() {
-    for (const std::vector<Pair>* pairs : {&pairs_, &ordered_pairs_}) {
+    for (const SectionList<Pair>* pairs : {&pairs_, &ordered_pairs_}) {
       *list_++ = static_cast<int32_t>(pairs->size());
       for (const Pair& p : *pairs) put_pair(p);
     }
-    for (const std::vector<int32_t>* groups : {&singles_, &exact_}) {
+    for (const SectionList<int32_t>* groups : {&singles_, &exact_}) {
       *list_++ = static_cast<int32_t>(groups->size());
       for (int32_t g : *groups) {
         *list_++ = g * kKr;
@@ -302,9 +318,9 @@ class MixedPacker {
   int32_t first_ = 0;
   __m128i blocks_[kSectionGroups][kBlocks];
   Candidates candidates_;
-  std::vector<int> others_;
-  std::vector<Pair> pairs_, ordered_pairs_;
-  std::vector<int32_t> singles_, exact_;
+  SectionList<int> others_;
+  SectionList<Pair> pairs_, ordered_pairs_;
+  SectionList<int32_t> singles_, exact_;
   __m128i sums_[kBlocks] = {};
   int32_t* list_ = nullptr;
   uint8_t* to_ = nullptr;

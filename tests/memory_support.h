@@ -27,7 +27,7 @@ size_t address_space_bytes();
 size_t resident_bytes();
 
 // Calls `create` with allocation number i = 0, 1, 2, ... failing (and with `all_later` every one
-// after it), until none does.
+// after it), until none does; of those beyond the first thousand, ever fewer.
 void fail_each_allocation(bool all_later, const std::function<oct_status()>& create);
 
 // Skips where nothing can be counted.

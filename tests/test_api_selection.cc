@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 
 #include "kernels/table.h"
@@ -98,13 +99,17 @@ TEST_F(ApiSelection, OnAvx2TheRangeOfADecidesTheForm) {
 
 TEST_F(ApiSelection, Avx2KernelsByName) {
   EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 0), "gemm_u8s8s32_3x24x4_avx2");
-  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 127), "gemm_u7s8s32_10x8x4_avx2");
+  // Fewer multiplications for more instructions: which is better depends on the core.
+  const std::set<std::string> either{"gemm_u7s8s32_10x8x4_avx2", "gemm_u7s8s32_6x16x4_avx2"};
+  EXPECT_TRUE(either.contains(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 127)));
   EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 64, 0, 127), "gemm_u7s8s32_4x24x4_avx2");
-  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 1, 128), "gemm_u7s8s32_10x8x4_avx2");
+  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 1, 128),
+            chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 127));
   EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 2, 129), "gemm_u7s8s32_6x16x4_avx2")
       << "shifted";
-  // Most K groups can share sums.
-  EXPECT_EQ(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 0, 64), "gemm_u8s8s32_10x8x4_avx2");
+  // All pairs are safe, and most K groups can share sums.
+  const std::set<std::string> harmless{"gemm_u8s8s32_10x8x4_avx2", "gemm_u7s8s32_6x16x4_avx2"};
+  EXPECT_TRUE(harmless.contains(chosen(OCT_ISA_AVX2, 1024, 1024, 1024, 0, 0, 64)));
 }
 
 TEST_F(ApiSelection, Avx512KernelsByName) {
