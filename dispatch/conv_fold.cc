@@ -41,19 +41,21 @@ bool can_fold(const ConvShape& s, int64_t most_bytes) {
          source_pixels(s, true, true) > 0;
 }
 
-// The share of an axis' taps that lie in the image; 1 if its size is not known.
+// The share of an axis' taps that lie in the image; 1 if its size is not known. In double, since
+// any number may be hinted at.
 double share_inside(const ConvAxis& axis, int64_t in) {
   const int64_t out = in > 0 ? axis.output_size(in) : 0;
-  int64_t seen = 0, all = 0;
+  if (out <= 0) return 1;
+  double seen = 0, all = 0;
   for (const AxisPhase& phase : axis.phases)
     for (const AxisTap& tap : phase.taps) {
       const int64_t outputs = phase.outputs(out);
       const IndexRange inside = outputs_that_see(phase, tap, in);
-      seen +=
-          std::max<int64_t>(0, std::min(inside.end, outputs) - std::max<int64_t>(0, inside.begin));
-      all += outputs;
+      const int64_t begin = std::max<int64_t>(0, inside.begin);
+      seen += static_cast<double>(std::max<int64_t>(0, std::min(inside.end, outputs) - begin));
+      all += static_cast<double>(outputs);
     }
-  return all > 0 ? static_cast<double>(seen) / static_cast<double>(all) : 1;
+  return all > 0 ? seen / all : 1;
 }
 
 }  // namespace

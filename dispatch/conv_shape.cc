@@ -24,6 +24,7 @@ oct_status make_axis(const oct_qconv_desc& d, int i, ConvAxis* axis) {
   if (oct_status s = check_range("dilation", i, d.dilation[i], 1)) return s;
   if (oct_status s = check_range("pad_begin", i, d.pad_begin[i], 0)) return s;
   if (oct_status s = check_range("pad_end", i, d.pad_end[i], 0)) return s;
+  if (oct_status s = check_range("size_hint", i, d.size_hint[i], 0)) return s;
   const bool transposed = d.flags & OCT_QCONV_TRANSPOSED;
   const int64_t padding = d.output_padding[i];
   if (transposed ? padding < 0 || padding >= std::max(d.stride[i], d.dilation[i]) : padding != 0)
