@@ -73,6 +73,44 @@ std::string chosen_depthwise(oct_isa cap, int64_t channels, int64_t stride) {
   return json::parse(text.c_str())["kernel"];
 }
 
+// How a 3x3 convolution with padding is lowered, for an image of size x size.
+std::string lowering(oct_isa cap, int64_t channels, int64_t size) {
+  const Context context(cap);
+  const std::vector<int8_t> weights(static_cast<size_t>(32 * channels * 9), 1);
+  const float scale = 1.0f;
+  oct_qconv_desc desc = OCT_QCONV_DESC_INIT;
+  desc.in_channels = channels;
+  desc.out_channels = 32;
+  desc.w = weights.data();
+  desc.w_scales = &scale;
+  desc.w_scale_count = 1;
+  const int64_t in_size[OCT_MAX_SPATIAL] = {size, size, 0};
+  for (int i = 0; i < 2; ++i) {
+    desc.kernel[i] = 3;
+    desc.pad_begin[i] = desc.pad_end[i] = 1;
+    desc.size_hint[i] = size;
+  }
+  oct_qconv* plan = nullptr;
+  EXPECT_EQ(oct_qconv_create(context, &desc, &plan), OCT_OK) << oct_last_error();
+  std::string text(1 << 16, '\0');
+  EXPECT_EQ(oct_qconv_explain(plan, in_size, text.data(), text.size(), nullptr), OCT_OK);
+  oct_qconv_destroy(plan);
+  return json::parse(text.c_str())["lowering"];
+}
+
+// Few channels are folded, whether or not they fill K groups; unless most of what the filter sees
+// at the image's sides is padding, which would then be computed.
+TEST_F(ApiSelection, FewChannelsAreFolded) {
+  for (int64_t channels : {3, 4, 16})
+    EXPECT_EQ(lowering(OCT_ISA_AVX2, channels, 128).substr(0, 6), "folded") << channels;
+  EXPECT_EQ(lowering(OCT_ISA_AVX2, 32, 128), "taps");
+  if (!usable(OCT_ISA_AVX512VNNI)) return;
+  for (int64_t channels : {3, 4, 16, 32})
+    EXPECT_EQ(lowering(OCT_ISA_AVX512VNNI, channels, 128), "folded_rows") << channels;
+  EXPECT_EQ(lowering(OCT_ISA_AVX512VNNI, 32, 14), "taps");
+  EXPECT_EQ(lowering(OCT_ISA_AVX512VNNI, 64, 128), "taps");
+}
+
 // However few the channels: narrow blocks share vectors.
 TEST_F(ApiSelection, DepthwiseKernelsAreOfTheBestIsa) {
   for (int64_t channels : {8, 16, 24, 32, 72, 96, 144, 960})
