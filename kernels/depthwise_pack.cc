@@ -119,11 +119,13 @@ void Depthwise::Packer::pack_rolling(const Block& b, int variant, uint8_t* to) c
   const auto put = [&](int64_t offset, auto value) {
     std::memcpy(to + offset, &value, sizeof value);
   };
-  for (int lane = 0; lane < form(b).n; ++lane) {
-    const int64_t channel = b.channel + lane;
-    put(layout.init + 4 * lane, init_of(channel));
+  const bool bytes_out = is_int8(desc_.epilogue.c_type);
+  for (int c = 0; c < form(b).n; ++c) {
+    const int64_t channel = b.channel + c;
+    const int dword = layout.dword(c);
+    put(layout.init + 4 * dword, init_of(channel));
     for (int r = 0; r < layout.outputs; ++r) {
-      const int64_t at = 4 * (r * layout.vectors * lanes_ + lane);
+      const int64_t at = 4 * (r * layout.vectors * lanes_ + (bytes_out ? dword : c));
       if (desc_.mult) put(layout.mult + at, desc_.mult[channel]);
       if (desc_.bias_f32) put(layout.bias + at, desc_.bias_f32[channel]);
     }
@@ -135,7 +137,7 @@ void Depthwise::Packer::pack_rolling(const Block& b, int variant, uint8_t* to) c
           if (at < 0) continue;
           for (int half = 0; half < 2; ++half)
             if (const int row = layout.kernel_row(r, p, half); row >= 0 && row < v.kernel)
-              put(at + 4 * lane + 2 * half, int16_t{kernel[row * h.kernel + t]});
+              put(at + 4 * dword + 2 * half, int16_t{kernel[row * h.kernel + t]});
         }
   }
 }

@@ -72,7 +72,7 @@ class RollingEmitter {
     as.mov(rCRow, arg(offsetof(DepthwiseRollingArgs, c_row_bytes)));
     as.mov(rPacked, arg(offsetof(DepthwiseRollingArgs, packed)));
     as.mov(rParams, arg(offsetof(DepthwiseRollingArgs, epilogue)));
-    as.vmovdqu(bytes_of_pairs, as.constant(pair_bytes()));
+    as.vmovdqu(bytes_of_pairs, as.constant(pair_bytes(0)));
   }
 
   Address init(int v) const { return as.ptr[rPacked + (layout.init + v * w.bytes())]; }
@@ -273,18 +273,25 @@ class RollingEmitter {
 
   // Input rows 2i and 2i + 1, or the last one alone, with zeros.
   void load_pair(int i, const Scratch& s) {
-    const Xmm &even = s.pair[vectors - 1], &odd = s.temporary;
-    load_row(even, 2 * i);
-    if (2 * i + 1 == inputs) {
-      for (int v = 0; v < vectors; ++v) spread(s.pair[v], even, as.constant(single_bytes(v)));
-      return;
+    const Xmm &bytes = s.pair[vectors - 1], &odd = s.temporary;
+    load_row(bytes, 2 * i);
+    const bool single = 2 * i + 1 == inputs;
+    if (!single) {
+      load_row(odd, 2 * i + 1);
+      join(bytes, odd);
     }
-    load_row(odd, 2 * i + 1);
     for (int v = 0; v < vectors; ++v) {
-      const bool low = v == 0;
-      low ? as.vpunpcklbw(s.pair[v], even, odd) : as.vpunpckhbw(s.pair[v], even, odd);
-      spread(s.pair[v], s.pair[v], bytes_of_pairs);
+      const Address indices = as.constant(single ? single_bytes(v) : pair_bytes(v));
+      const bool held = v == 0 && !single;
+      spread(s.pair[v], bytes, held ? static_cast<const Operand&>(bytes_of_pairs) : indices);
     }
+  }
+
+  // Of 16 channels, each lane takes the half that its dwords are for; of 8, both take all.
+  void join(const Xmm& bytes, const Xmm& odd) {
+    constexpr uint8_t kLowThenHigh = 0b1100;
+    if (vectors == 1) return as.vpunpcklqdq(bytes, bytes, odd);
+    as.vshufpd(bytes, bytes, odd, kLowThenHigh);
   }
 
   // Bytes to words, in the low half or, to be shifted down with its sign, in the high one.
@@ -298,16 +305,18 @@ class RollingEmitter {
     const auto byte = static_cast<uint32_t>(b);
     return (spec.a_shift ? byte << 8 | 0x80 : 0x8000 | byte) << bit;
   }
-  std::vector<uint32_t> pair_bytes() const {
+  std::vector<uint32_t> pair_bytes(int v) const {
     std::vector<uint32_t> indices;
-    for (int c = 0; c < kRollingLanes; ++c)
-      indices.push_back(word_of(2 * c, 0) | word_of(2 * c + 1, 16));
+    for (int lane = 0; lane < kRollingLanes; ++lane) {
+      const int c = layout.channel(v, lane) % kRollingLanes;
+      indices.push_back(word_of(c, 0) | word_of(kRollingLanes + c, 16));
+    }
     return indices;
   }
   std::vector<uint32_t> single_bytes(int v) const {
     std::vector<uint32_t> indices;
-    for (int c = 0; c < kRollingLanes; ++c)
-      indices.push_back(word_of(v * kRollingLanes + c, 0) | 0x80800000);
+    for (int lane = 0; lane < kRollingLanes; ++lane)
+      indices.push_back(word_of(layout.channel(v, lane), 0) | 0x80800000);
     return indices;
   }
 
@@ -338,21 +347,38 @@ class RollingEmitter {
 
   // The sums of one or two output rows, by rows, then vectors.
   void store(const std::vector<Xmm>& v) {
+    const bool bytes = is_int8(spec.epilogue.c_type);
+    if (!bytes && vectors > 1)
+      for (int r = 0; r < spec.outputs; ++r) order_channels(&v[static_cast<size_t>(r * vectors)]);
     if (spec.epilogue.bias_f32) as.lea(rax, as.ptr[rPacked + layout.bias]);
     const EpilogueRow epilogue{w, pool, spec.epilogue, spec.n, rC, rPacked, rax, rParams};
     emit_epilogue_values(as, epilogue, v.data(), static_cast<int>(v.size()));
-    if (is_int8(spec.epilogue.c_type)) return store_bytes(v[0]);
+    if (bytes) return store_bytes(v[0]);
     for (int r = 0; r < spec.outputs; ++r)
       for (int j = 0; j < vectors; ++j)
         w.store_part(to(r, j * kRollingLanes * element()), v[static_cast<size_t>(r * vectors + j)],
                      std::min(kRollingLanes, spec.n - j * kRollingLanes) * element());
   }
 
+  // Two vectors of sums in the channels' order.
+  void order_channels(const Xmm* v) {
+    const auto role = pool.take();
+    const Ymm high(role.index()), v0(v[0].getIdx()), v1(v[1].getIdx());
+    as.vperm2i128(high, v0, v1, 0x31);
+    as.vinserti128(v0, v0, Xmm(v[1].getIdx()), 1);
+    as.vmovdqa(v1, high);
+  }
+
   void store_bytes(const Xmm& v) {
     const auto role = pool.take();
     const Xmm t = w.reg(role.index());
-    w.load_unzip_index(t);
-    w.unzip_lanes(v, t);
+    if (vectors == 1) {
+      w.load_unzip_index(t);
+      w.unzip_lanes(v, t);
+    } else {
+      constexpr uint8_t kEvenThenOdd = 0xd8;
+      as.vpermq(Ymm(v.getIdx()), Ymm(v.getIdx()), kEvenThenOdd);
+    }
     if (spec.outputs > 1 && spec.n == 2 * kRollingLanes) {
       as.vextracti128(to(1, 0), Ymm(v.getIdx()), 1);
     } else if (spec.outputs > 1) {

@@ -55,6 +55,15 @@ int depthwise_rolling_channels(const KernelRow& row, const Axis& horizontal);
 struct RollingLayout {
   RollingLayout(const KernelRow& row, const Axis& vertical, int outputs, int n);
 
+  // The channel of a vector's lane, and where a channel is among the dwords of all vectors. Both
+  // 128-bit lanes of a row's 16 channels are made from halves: 0-3, 8-11 and 4-7, 12-15.
+  int channel(int vector, int lane) const {
+    return vectors == 1 ? lane : lane / 4 * kRollingLanes + 4 * vector + lane % 4;
+  }
+  int dword(int c) const {
+    return vectors == 1 ? c : c / 4 % 2 * kRollingLanes + c / kRollingLanes * 4 + c % 4;
+  }
+
   int vectors;  // of channels
   int vector_bytes;
   int pairs;  // of kernel rows, or with stride 1 of input rows and output row
