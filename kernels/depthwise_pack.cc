@@ -106,7 +106,7 @@ void Depthwise::Packer::pack_rolling() {
   for (int i = 0; i < kMaxOutputRows; ++i)
     for (Block& b : d_.blocks_) {
       b.weights[i] = bytes;
-      bytes += static_cast<size_t>(RollingLayout(d_.row_, v, i + 1, form(b).n).size(h));
+      bytes += static_cast<size_t>(RollingLayout(d_.row_, v, h, i + 1, form(b).n).size());
     }
   d_.packed_.resize((bytes + sizeof(Line) - 1) / sizeof(Line));
   for (const Block& b : d_.blocks_)
@@ -115,7 +115,7 @@ void Depthwise::Packer::pack_rolling() {
 
 void Depthwise::Packer::pack_rolling(const Block& b, int variant, uint8_t* to) const {
   const Axis &v = d_.shape_.vertical, &h = d_.shape_.horizontal;
-  const RollingLayout layout(d_.row_, v, variant + 1, form(b).n);
+  const RollingLayout layout(d_.row_, v, h, variant + 1, form(b).n);
   const auto put = [&](int64_t offset, auto value) {
     std::memcpy(to + offset, &value, sizeof value);
   };
@@ -139,6 +139,12 @@ void Depthwise::Packer::pack_rolling(const Block& b, int variant, uint8_t* to) c
             if (const int row = layout.kernel_row(r, p, half); row >= 0 && row < v.kernel)
               put(at + 4 * dword + 2 * half, int16_t{kernel[row * h.kernel + t]});
         }
+    for (int t = h.kernel - 1; t >= 0 && layout.across; t -= 2)
+      for (int r = 0; r < layout.outputs; ++r)
+        for (int half = 0; half < 2; ++half)
+          if (const int column = t - 1 + half; column >= 0)
+            put(layout.across_dot(t, r) + 4 * dword + 2 * half,
+                int16_t{kernel[layout.across_kernel_row(r) * h.kernel + column]});
   }
 }
 

@@ -2,12 +2,13 @@
 // a pair by vectors; a temporary and a constant. 3x3 stride 1 on two vectors: 12 + 2 + 2. Weights
 // are memory operands.
 //
-// What limits it, 3x3 stride 2 on Zen 4, for 16 channels of two outputs: about 110 instructions, of
-// them 24 vpmaddwd, 24 vpaddd, 20 shuffles for columns and 18 of the epilogue, at four a
-// cycle 21.5; and that these 86 exceed the schedulers' 64 entries: an epilogue waits for its
-// pixel's last sums and keeps the next columns out. Where there are registers for one pixel more,
-// it is stored amid the next one's columns: 33 cycles instead of 35. Loading the weights once for
-// both rows gained nothing.
+// What limits it, 3x3 stride 2 on Zen 4, for 16 channels of two outputs: 73 vector instructions (20
+// vpmaddwd, 20 vpaddd, 15 shuffles for columns, 18 of the epilogue), at four a cycle 18; and 43
+// loads of vectors, at two a cycle 21.5, which compete for the banks of L1. Measured 27, with four
+// shuffles a pair and without pairs across 31 (2026-11-24). The schedulers' 64 entries do not hold
+// a pixel: its epilogue waits for the last sums and keeps the next columns out. Where there are
+// registers for one pixel more, it is stored amid the next one's columns. Loading the weights once
+// for both rows gained nothing.
 
 #include "kernels/depthwise_rolling.h"
 
@@ -33,7 +34,7 @@ class RollingEmitter {
  public:
   RollingEmitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
                  const Axis& vertical, const Axis& horizontal)
-      : as(as), spec(spec), h(horizontal), layout(row, vertical, spec.outputs, spec.n),
+      : as(as), spec(spec), h(horizontal), layout(row, vertical, horizontal, spec.outputs, spec.n),
         words(make_words(as, row.isa, row.lanes, Dot::kWide16)), w(*words),
         pool(vector_registers(row.isa)), vectors(layout.vectors),
         flight(depthwise_rolling_flight(h)),
@@ -91,7 +92,7 @@ class RollingEmitter {
       as.add(arg(offsetof(DepthwiseRollingArgs, rows), i), rax);
     }
     as.add(as.qword[rArgs + offsetof(DepthwiseRollingArgs, c)], spec.n * element());
-    as.add(rPacked, static_cast<uint32_t>(layout.size(h)));
+    as.add(rPacked, static_cast<uint32_t>(layout.size()));
     as.dec(as.qword[rArgs + offsetof(DepthwiseRollingArgs, blocks)]);
   }
 
@@ -192,8 +193,13 @@ class RollingEmitter {
   }
   const Xmm* set(int i) const { return &sums[static_cast<size_t>(i * spec.outputs * vectors)]; }
 
-  // The new columns of the oldest of `left` pixels.
+  // The new columns of the oldest of `left` pixels: its last `stride` taps.
   void columns(int left, bool sides, const std::function<void()>& after_first) {
+    if (layout.across && !sides) {
+      Scratch s(*this);
+      load_across(s);
+      add_across(left, s);
+    }
     for (int c = h.stride; c-- > 0;) {
       column(h.kernel - 1 - c, left, sides);
       if (c == h.stride - 1 && after_first) after_first();
@@ -210,7 +216,8 @@ class RollingEmitter {
     int tap, left;
   };
 
-  // The next column, tap `tap` of the oldest of `left` pixels. It may be padding with `sides`.
+  // The next column, tap `tap` of the oldest of `left` pixels. With `sides` it may be padding and,
+  // where a row has pairs of columns, is half of one.
   void column(int tap, int left, bool sides) {
     Padding* p = nullptr;
     if (sides) {
@@ -220,16 +227,25 @@ class RollingEmitter {
       as.cmp(rColumn, arg(offsetof(DepthwiseRollingArgs, width)));
       as.lea(rColumn, as.ptr[rColumn + 1]);
       as.jae(p->begin);
+      if (layout.across) {
+        Scratch s(*this);
+        load_half(high_half(tap), s);
+        add_half(tap, left, s);
+      }
     }
     for (int i = 0; i < layout.input_pairs; ++i) {
       Scratch s(*this);
       load_pair(i, s);
-      add_products(i, tap, left, s);
+      add_pair(i, tap, left, s);
     }
     for (int i = 0; i < inputs; ++i)
-      as.add(rRow[i], arg(offsetof(DepthwiseRollingArgs, step_bytes), i));
+      if (sides || !layout.across || i != layout.across_row()) advance(i);
     if (sides) as.L(p->end);
   }
+
+  void advance(int i) { as.add(rRow[i], arg(offsetof(DepthwiseRollingArgs, step_bytes), i)); }
+  // Pairs of columns end with the last under a kernel.
+  bool high_half(int tap) const { return (h.kernel - 1 - tap) % 2 == 0; }
 
   // Zeros have no products, but a pixel that begins with them starts.
   void emit_padding(Padding& p) {
@@ -237,11 +253,22 @@ class RollingEmitter {
     as.L(p.begin);
     as.cmp(as.dword[rArgs + offsetof(DepthwiseRollingArgs, padding)], 0);
     as.je(zero);
-    for (int i = 0; i < layout.input_pairs; ++i) {
-      Scratch s(*this);
+    const auto load = [&](const Scratch& s) {
       for (int v = 0; v < vectors; ++v)
         as.vpbroadcastd(s.pair[v], arg(offsetof(DepthwiseRollingArgs, padding)));
-      add_products(i, p.tap, p.left, s);
+    };
+    if (layout.across) {
+      Scratch s(*this);
+      load(s);
+      for (int v = 0; v < vectors; ++v)
+        high_half(p.tap) ? as.vpslld(s.pair[v], s.pair[v], 16)
+                         : as.vpsrld(s.pair[v], s.pair[v], 16);
+      add_half(p.tap, p.left, s);
+    }
+    for (int i = 0; i < layout.input_pairs; ++i) {
+      Scratch s(*this);
+      load(s);
+      add_pair(i, p.tap, p.left, s);
     }
     as.jmp(p.end);
     as.L(zero);
@@ -253,11 +280,14 @@ class RollingEmitter {
 
   // A pair by vectors, and a temporary.
   struct Scratch {
-    explicit Scratch(RollingEmitter& e) {
+    explicit Scratch(RollingEmitter& e) : vectors(e.vectors) {
       for (int i = 0; i < e.vectors + 1; ++i)
         pair[i] = e.w.reg(scope.emplace_back(e.pool.take()).index());
       temporary = pair[e.vectors];
     }
+    // What is spread last may lie where it ends up.
+    const Xmm& bytes() const { return pair[vectors - 1]; }
+    const int vectors;
     std::vector<RegisterPool::Role> scope;
     Xmm pair[kMaxRollingVectors + 1], temporary;
   };
@@ -271,20 +301,38 @@ class RollingEmitter {
     as.vinserti128(y, y, Xmm(v.getIdx()), 1);
   }
 
-  // Input rows 2i and 2i + 1, or the last one alone, with zeros.
+  // Two input rows of a column, or the last row alone, with zeros.
   void load_pair(int i, const Scratch& s) {
-    const Xmm &bytes = s.pair[vectors - 1], &odd = s.temporary;
-    load_row(bytes, 2 * i);
-    const bool single = 2 * i + 1 == inputs;
-    if (!single) {
-      load_row(odd, 2 * i + 1);
-      join(bytes, odd);
+    const int row = layout.first_row(i);
+    load_row(s.bytes(), row);
+    if (row + 1 == inputs) return spread_single(s, 0);
+    load_row(s.temporary, row + 1);
+    spread_pair(s);
+  }
+
+  // The next two columns of the row that has such pairs.
+  void load_across(const Scratch& s) {
+    for (const Xmm& v : {s.bytes(), s.temporary}) {
+      load_row(v, layout.across_row());
+      advance(layout.across_row());
     }
+    spread_pair(s);
+  }
+  void load_half(bool high, const Scratch& s) {
+    load_row(s.bytes(), layout.across_row());
+    spread_single(s, high ? 16 : 0);
+  }
+
+  void spread_pair(const Scratch& s) {
+    join(s.bytes(), s.temporary);
     for (int v = 0; v < vectors; ++v) {
-      const Address indices = as.constant(single ? single_bytes(v) : pair_bytes(v));
-      const bool held = v == 0 && !single;
-      spread(s.pair[v], bytes, held ? static_cast<const Operand&>(bytes_of_pairs) : indices);
+      const Address indices = as.constant(pair_bytes(v));
+      spread(s.pair[v], s.bytes(), v == 0 ? static_cast<const Operand&>(bytes_of_pairs) : indices);
     }
+  }
+  void spread_single(const Scratch& s, int bit) {
+    for (int v = 0; v < vectors; ++v)
+      spread(s.pair[v], s.bytes(), as.constant(single_bytes(v, bit)));
   }
 
   // Of 16 channels, each lane takes the half that its dwords are for; of 8, both take all.
@@ -313,26 +361,50 @@ class RollingEmitter {
     }
     return indices;
   }
-  std::vector<uint32_t> single_bytes(int v) const {
+  std::vector<uint32_t> single_bytes(int v, int bit) const {
     std::vector<uint32_t> indices;
     for (int lane = 0; lane < kRollingLanes; ++lane)
-      indices.push_back(word_of(layout.channel(v, lane), 0) | 0x80800000);
+      indices.push_back(word_of(layout.channel(v, lane), bit) | 0x8080u << (16 - bit));
     return indices;
   }
 
   // The products of pair i, for all of `left` pixels that have a tap in this column.
-  void add_products(int i, int tap, int left, const Scratch& s) {
+  void add_pair(int i, int tap, int left, const Scratch& s) {
+    add_products(tap, left, s, [&](int t, int r) {
+      const int64_t at = layout.dot(t, r, i);
+      return Product{at, t == 0 && at == layout.first_dot(r)};
+    });
+  }
+  // Those of a pair of columns, the last two under the oldest pixel's kernel; and of half a pair.
+  void add_across(int left, const Scratch& s) {
+    add_products(h.kernel - 1, left, s, [&](int t, int r) {
+      return Product{layout.across_dot(t, r), t < 2};
+    });
+  }
+  void add_half(int tap, int left, const Scratch& s) {
+    const int to_high = high_half(tap) ? 0 : 1;
+    add_products(tap, left, s, [&](int t, int r) {
+      return Product{layout.across_dot(t + to_high, r), t == 0};
+    });
+  }
+
+  // Where the weights are, if there are any, and whether this is the pixel's first product, which
+  // is added to where sums start.
+  struct Product {
+    int64_t at;
+    bool first;
+  };
+  void add_products(int tap, int left, const Scratch& s,
+                    const std::function<Product(int, int)>& product) {
     for (int f = 0; f < left; ++f) {
       const int t = tap - f * h.stride;
       if (t < 0) break;
       for (int r = 0; r < spec.outputs; ++r) {
-        const int64_t at = layout.dot(t, r, i);
+        const auto [at, first] = product(t, r);
         if (at < 0) continue;
         for (int v = 0; v < vectors; ++v) {
           as.vpmaddwd(s.temporary, s.pair[v], as.ptr[rPacked + (at + v * w.bytes())]);
-          // A pixel's first product is added to where sums start.
           const Address start = init(v);
-          const bool first = t == 0 && at == layout.first_dot(r);
           as.vpaddd(acc(f, r, v), s.temporary,
                     first ? static_cast<const Operand&>(start) : acc(f, r, v));
         }

@@ -1,16 +1,22 @@
 // The depthwise generator for small kernels without vpdpbusd: the sums of neighbouring pixels roll
 // through registers, and there is no strip.
 //
-// A column's input rows are read once and paired as 16-bit words, in the channels' order:
+// A column's input rows are read once and paired as 16-bit words, in dwords of their own for each
+// channel. Of 16 channels, a lane takes eight:
 //
-//     row 2p     | a b c d ..  bytes     vpunpcklbw, vpunpckhbw, and an extension to words:
-//     row 2p+1   | a'b'c'd'..            | a a' | b b' | c c' | ..   a dword for each channel
+//     row y       | a b c d .. h |     halves of the rows by vshufpd, and vpshufb to words:
+//     row y + 1   | a'b'c'd'.. h'|     | a a' | b b' | c c' | d d'|   | e e' | f f' | ..
 //
 // Every pixel in whose kernel the column lies adds the products of its pairs (vpmaddwd, vpaddd).
 // The oldest pixel is then complete, and the others move up:
 //
 //     3x3, stride 1      pixel    x            x + 1        x + 2
 //     column x + 2       tap      2 (last)     1            0 (first)
+//
+// With an odd kernel and stride 2, two output rows share their pairs but for one row between them,
+// two columns of which are a pair, *across*: five vpmaddwd for nine taps instead of six.
+//
+//     3x3     r0 r1 | r2 | r3 r4     output row 0: pair, across; output row 1: across, pair
 //
 // for one or two output rows of up to two vectors of channels. Nothing is multiplied by padded
 // weights but where a pair straddles the end of a kernel.
@@ -53,7 +59,8 @@ int depthwise_rolling_channels(const KernelRow& row, const Axis& horizontal);
 // What a block reads, in bytes from its begin: the epilogue's arrays, once for every output row;
 // where sums start; and the weights, two 16-bit words for each channel, of every dot.
 struct RollingLayout {
-  RollingLayout(const KernelRow& row, const Axis& vertical, int outputs, int n);
+  RollingLayout(const KernelRow& row, const Axis& vertical, const Axis& horizontal, int outputs,
+                int n);
 
   // The channel of a vector's lane, and where a channel is among the dwords of all vectors. Both
   // 128-bit lanes of a row's 16 channels are made from halves: 0-3, 8-11 and 4-7, 12-15.
@@ -66,16 +73,31 @@ struct RollingLayout {
 
   int vectors;  // of channels
   int vector_bytes;
-  int pairs;  // of kernel rows, or with stride 1 of input rows and output row
+  int outputs;
+  int input_pairs;  // of input rows
+  bool across;      // one row between them has pairs of columns
   int64_t mult, bias, init, weights;
-  int64_t size(const Axis& horizontal) const;
+  int64_t size() const;
+
   // Of kernel column t: the weights by which output row r multiplies pair p, or -1.
   int64_t dot(int t, int r, int p) const;
   int64_t first_dot(int r) const;  // of column 0
-  // Which kernel row the word `half` of those weights belongs to: it may be outside the kernel.
-  int kernel_row(int r, int p, int half) const { return 2 * p + half - r * stride; }
+  // The first input row of a pair, and which kernel row the word `half` of those weights belongs
+  // to: it may be outside the kernel.
+  int first_row(int p) const { return 2 * p + (across && 2 * p >= across_row()); }
+  int kernel_row(int r, int p, int half) const { return first_row(p) + half - r * stride; }
 
-  int stride, kernel, outputs, input_pairs;
+  // Likewise for kernel columns t - 1, of which there may be none, and t: as many pairs as pixels
+  // are in flight, and one kernel row for every output row.
+  int across_row() const { return kernel - 1; }
+  int across_kernel_row(int r) const { return across_row() - r * stride; }
+  int64_t across_dot(int t, int r) const;
+
+ private:
+  int64_t at(int index) const { return weights + int64_t{index} * vectors * vector_bytes; }
+
+  int stride, kernel, columns, flight;
+  int pairs;  // of weights: of a kernel column or, across, of it for one output row
 };
 
 // What a pixel of two output rows costs, for a vector of channels: instructions that multiply and
