@@ -91,7 +91,7 @@ void DepthwiseGather::store(int q, const Xmm& from) {
 }
 
 // Pieces of 8, 4, 2 and 1.
-void load_exact(Assembler& as, const Xmm& v, const Reg64& from, int n, int offset) {
+void load_exact(Assembler& as, const Xmm& v, const Xbyak::RegExp& from, int n, int offset) {
   int done = 0;
   const auto left = [&](int piece) { return n - done >= piece; };
   const auto at = [&] { return as.ptr[from + (offset + done)]; };

@@ -19,7 +19,7 @@
 namespace oct {
 
 // v = the n <= 16 bytes at from + offset, and zeros; nothing beyond them is read, without masks.
-void load_exact(Assembler& as, const Xbyak::Xmm& v, const Xbyak::Reg64& from, int n,
+void load_exact(Assembler& as, const Xbyak::Xmm& v, const Xbyak::RegExp& from, int n,
                 int offset = 0);
 
 // Interleaves the bytes of four sources: v[0] to v[2] and `last`, which is v[3] or another of them.

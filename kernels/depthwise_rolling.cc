@@ -4,11 +4,12 @@
 //
 // What limits it, 3x3 stride 2 on Zen 4, for 16 channels of two outputs: 73 vector instructions (20
 // vpmaddwd, 20 vpaddd, 15 shuffles for columns, 18 of the epilogue), at four a cycle 18; and 43
-// loads of vectors, at two a cycle 21.5, which compete for the banks of L1. Measured 27, with four
-// shuffles a pair and without pairs across 31 (2026-11-24). The schedulers' 64 entries do not hold
-// a pixel: its epilogue waits for the last sums and keeps the next columns out. Where there are
-// registers for one pixel more, it is stored amid the next one's columns. Loading the weights once
-// for both rows gained nothing.
+// loads of vectors, at two a cycle 21.5, which compete for the banks of L1. Measured 25; 27 where
+// every row has a step of its own to load; 31 with four shuffles a pair and without pairs across
+// (2026-11-24). The schedulers' 64 entries do not hold a pixel: its epilogue waits for the last
+// sums and keeps the next columns out. Where there are registers for one pixel more, it is stored
+// amid the next one's columns. Loading the weights once for both rows gained nothing, nor did
+// prefetching the next columns or rows.
 
 #include "kernels/depthwise_rolling.h"
 
@@ -140,7 +141,7 @@ class RollingEmitter {
     as.lea(rColumn, as.ptr[rColumn + rax * h.stride]);
     as.mov(next_column, rColumn);
     as.mov(rColumn, rax);
-    turns();
+    turns_of_rows();
     // What is left of them is for the other loop.
     as.add(rPixels, rColumn);
     as.mov(rax, rColumn);
@@ -148,6 +149,24 @@ class RollingEmitter {
     if (h.stride == 2) as.add(rax, rax);
     as.sub(rColumn, rax);
     as.L(none);
+  }
+
+  // Rows that are all in the image share one offset: a step is one addition, not one for each.
+  void turns_of_rows() {
+    Label apart, done;
+    as.cmp(as.qword[rArgs + offsetof(DepthwiseRollingArgs, shared_step_bytes)], 0);
+    as.je(apart, as.T_NEAR);
+    as.mov(arg(offsetof(DepthwiseRollingArgs, pixels_left)), rPixels);
+    as.xor_(rOffset, rOffset);
+    shared = true;
+    turns();
+    shared = false;
+    for (int i = 0; i < inputs; ++i) as.add(rRow[i], rOffset);
+    as.mov(rPixels, arg(offsetof(DepthwiseRollingArgs, pixels_left)));
+    as.jmp(done, as.T_NEAR);
+    as.L(apart);
+    turns();
+    as.L(done);
   }
 
   // Of rColumn pixels, those of whole turns.
@@ -238,7 +257,8 @@ class RollingEmitter {
       load_pair(i, s);
       add_pair(i, tap, left, s);
     }
-    for (int i = 0; i < inputs; ++i)
+    if (shared) as.add(rOffset, arg(offsetof(DepthwiseRollingArgs, shared_step_bytes)));
+    for (int i = 0; i < inputs && !shared; ++i)
       if (sides || !layout.across || i != layout.across_row()) advance(i);
     if (sides) as.L(p->end);
   }
@@ -294,10 +314,13 @@ class RollingEmitter {
 
   // v = the block's bytes of an input row, in both lanes.
   void load_row(const Xmm& v, int i) {
+    shared ? load_bytes(v, rRow[i] + rOffset) : load_bytes(v, rRow[i]);
+  }
+  void load_bytes(const Xmm& v, const Xbyak::RegExp& from) {
     const Ymm y(v.getIdx());
-    if (spec.n == 2 * kRollingLanes) return as.vbroadcasti128(y, as.ptr[rRow[i]]);
-    if (spec.n == kRollingLanes) return as.vpbroadcastq(y, as.ptr[rRow[i]]);
-    load_exact(as, Xmm(v.getIdx()), rRow[i], spec.n);
+    if (spec.n == 2 * kRollingLanes) return as.vbroadcasti128(y, as.ptr[from]);
+    if (spec.n == kRollingLanes) return as.vpbroadcastq(y, as.ptr[from]);
+    load_exact(as, Xmm(v.getIdx()), from, spec.n);
     as.vinserti128(y, y, Xmm(v.getIdx()), 1);
   }
 
@@ -312,9 +335,17 @@ class RollingEmitter {
 
   // The next two columns of the row that has such pairs.
   void load_across(const Scratch& s) {
-    for (const Xmm& v : {s.bytes(), s.temporary}) {
-      load_row(v, layout.across_row());
-      advance(layout.across_row());
+    const Reg64& row = rRow[layout.across_row()];
+    if (shared) {
+      as.lea(rax, as.ptr[row + rOffset]);
+      load_bytes(s.bytes(), rax);
+      as.add(rax, arg(offsetof(DepthwiseRollingArgs, shared_step_bytes)));
+      load_bytes(s.temporary, rax);
+    } else {
+      for (const Xmm& v : {s.bytes(), s.temporary}) {
+        load_bytes(v, row);
+        advance(layout.across_row());
+      }
     }
     spread_pair(s);
   }
@@ -470,6 +501,7 @@ class RollingEmitter {
 
   // ---- general registers ----
   const Reg64 rArgs{Operand::RDI}, rC{Operand::RSI}, rCRow{Operand::RBX}, rPixels{Operand::RBP},
+      rOffset = rPixels,  // of the rows, in turns that share it
       rPacked{Operand::RDX}, rColumn{Operand::RCX}, rParams{Operand::R15}, rax{Operand::RAX};
   const Reg64 rRow[kMaxRollingRows]{Reg64(Operand::R8),  Reg64(Operand::R9),  Reg64(Operand::R10),
                                     Reg64(Operand::R11), Reg64(Operand::R12), Reg64(Operand::R13),
@@ -486,6 +518,7 @@ class RollingEmitter {
   // Registers for sums of so many pixels: those in flight and, where there is room, one that is
   // complete and stored amid the next one's columns. And which are the oldest's.
   int sets, oldest = 0;
+  bool shared = false;
   std::vector<RegisterPool::Role> roles;
   std::vector<Xmm> sums;
   Xmm bytes_of_pairs;

@@ -37,14 +37,15 @@ struct DepthwiseRollingArgs {
   // 0 for rows that are padding.
   const uint8_t* rows[kMaxRollingRows];
   int64_t step_bytes[kMaxRollingRows], block_bytes[kMaxRollingRows];
-  int64_t column, width;  // the first tap's column; columns from 0 to width are in the image
-  uint32_t padding;       // the padding's value, as two 16-bit words
-  const void* packed;     // of the first block: RollingLayout
+  int64_t shared_step_bytes;  // all of step_bytes, or 0 if they differ
+  int64_t column, width;      // the first tap's column; columns from 0 to width are in the image
+  uint32_t padding;           // the padding's value, as two 16-bit words
+  const void* packed;         // of the first block: RollingLayout
   const EpilogueParams* epilogue;
   uint8_t* c;  // first output row, first pixel, first channel; lost
   int64_t c_row_bytes, c_pixel_bytes;
-  int64_t pixels, blocks;  // >= 1
-  int64_t next_column;     // the code's own
+  int64_t pixels, blocks;            // >= 1
+  int64_t next_column, pixels_left;  // the code's own
 };
 
 using DepthwiseRollingFn = void (*)(DepthwiseRollingArgs*);

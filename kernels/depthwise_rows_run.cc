@@ -110,6 +110,7 @@ void Depthwise::run_rolling(const DepthwiseImage& image, IndexRange rows, const 
   const uint8_t* first[kMaxRollingRows];
   const int inputs = form.inputs[variant];
   list_rows(image, rows.begin * shape_.vertical.stride - image.pad_top, inputs, first);
+  args.shared_step_bytes = std::count(first, first + inputs, nullptr) ? 0 : image.a_pixel_bytes;
   const int64_t parts = rolling_parts(image, inputs);
   for (int64_t part_index = 0; part_index < parts; ++part_index) {
     const IndexRange pixels = part(image.c_width, parts, part_index);
