@@ -17,9 +17,15 @@ class Buffer {
 
   uint8_t* data() const { return data_; }
 
+  // The bytes up to `end` are about to be written: has the system fill them, if it has not yet.
+  void reach(size_t end);
+  // Gives back all but the first `bytes`, which were reached.
+  void shrink(size_t bytes);
+
  private:
   uint8_t* data_ = nullptr;
   bool from_arena_ = false;
+  size_t bytes_ = 0, reached_ = 0;
 };
 
 }  // namespace oct

@@ -144,8 +144,7 @@ class ConvBuilder {
             ? static_cast<int64_t>(packed_b_bytes(*s.row, row_runs(shape_).whole * kKr, s.n))
             : bytes;
     const int64_t a_channel = channel_ / shape_.group_out() * shape_.group_in();
-    plan_.panels.push_back(
-        {channel_, a_channel, s.n, s.row, code, b_bytes_, tap_bytes, plan_.columns});
+    plan_.panels.push_back({channel_, a_channel, s.n, s.row, code, 0, tap_bytes, plan_.columns});
     channel_ += s.n;
     b_bytes_ += static_cast<size_t>(bytes * plan_.tap_count);
     plan_.columns += static_cast<size_t>((s.n + s.row->lanes - 1) / s.row->lanes * s.row->lanes);
@@ -187,6 +186,9 @@ class ConvBuilder {
 
   void pack() {
     plan_.packed_b = Buffer(b_bytes_);
+    plan_.packed_b.reach(sure_bytes(*plan_.layout().main, b_bytes_));
+    const auto taps = static_cast<size_t>(plan_.tap_count);
+    size_t at = 0;
     plan_.bias.resize(plan_.columns);
     plan_.init.resize(plan_.columns);
     if (plan_.shifted_zero_point != 0 || plan_.packed_a)
@@ -195,10 +197,28 @@ class ConvBuilder {
     plan_.mult.resize(plan_.columns);
     plan_.bias_f32.resize(plan_.columns);
     fetch_weights(weight_run(filters_, 0, plan_.panels[0].n));
-    for (const ConvPanel& panel : plan_.panels) pack_panel(panel);
+    for (ConvPanel& panel : plan_.panels) {
+      panel.b_offset = at;
+      const size_t most = most_tap_bytes(panel);
+      plan_.packed_b.reach(at + most * taps);
+      uint8_t* const to = plan_.packed_b.data() + at;
+      const size_t tap_bytes = pack_panel(panel, to);
+      if (tap_bytes != most) {
+        for (size_t t = 1; t < taps; ++t)
+          std::memmove(to + t * tap_bytes, to + t * most, tap_bytes);
+        panel.tap_bytes = static_cast<int64_t>(tap_bytes);
+      }
+      at += tap_bytes * taps;
+    }
+    plan_.packed_b.shrink(at);
   }
 
-  void pack_panel(const ConvPanel& panel) {
+  size_t most_tap_bytes(const ConvPanel& panel) const {
+    return packed_b_bytes(*panel.row, plan_.tap_k, panel.n);
+  }
+
+  // Returns the bytes that its longest tap needs.
+  size_t pack_panel(const ConvPanel& panel, uint8_t* to) {
     const auto channel = [&](int i) {
       return static_cast<size_t>(panel.channel + plan_.channel_of(i));
     };
@@ -214,9 +234,9 @@ class ConvBuilder {
       for (int i = 0; i < panel.n; ++i)
         plan_.row_sum_factor[panel.column + static_cast<size_t>(i)] =
             -layer_.w_zero_point(channel(i), plan_.w_shift);
-    uint8_t* to = plan_.packed_b.data() + panel.b_offset;
     const int64_t first = panel.channel * filters_.stride_bytes;
-    for (int64_t t = 0; t < plan_.tap_count; ++t, to += panel.tap_bytes) {
+    size_t bytes = 0;
+    for (int64_t t = 0; t < plan_.tap_count; ++t, to += most_tap_bytes(panel)) {
       ColumnSums sums[kMaxNr];
       BView tap = filters_;
       tap.data += first + t * plan_.tap_k;
@@ -224,10 +244,12 @@ class ConvBuilder {
       tap.n = panel.n;
       tap.is_unsigned = (panel.row->flags & kRowUnsignedB) != 0;
       tap.ahead = weight_run(filters_, panel.channel + panel.n, panel.n, t, plan_.tap_count);
-      pack_b_panel(*panel.row, tap, 0, panel.n, to, plan_.tap_term.empty() ? nullptr : sums);
+      bytes = std::max(bytes, pack_b_panel(*panel.row, tap, 0, panel.n, to,
+                                           plan_.tap_term.empty() ? nullptr : sums));
       if (!plan_.tap_term.empty()) correct(panel, t, sums);
       if (plan_.in_lanes) pack_lanes(static_cast<int>(shape_.group_in()), to);
     }
+    return bytes;
   }
 
   // All sums wrap: corrections are exact modulo 2^32.

@@ -36,12 +36,10 @@ class PlanBuilder {
     int64_t n0 = 0;
     const auto add = [&](Panel panel) {
       panel.n0 = n0;
-      panel.b_offset = b_bytes_;
       panel.column = plan_.columns;
       plan_.panels.push_back(panel);
       n0 += panel.n;
-      b_bytes_ +=
-          packed_b_bytes(*panel.row, p_.kernel_k(), panel.n) * static_cast<size_t>(p_.groups());
+      b_bytes_ += most_bytes(panel) * static_cast<size_t>(p_.groups());
       plan_.columns += static_cast<size_t>(padded(panel));
     };
     plan_.panels.reserve(static_cast<size_t>(layout.full + layout.tails));
@@ -77,6 +75,7 @@ class PlanBuilder {
 
   void pack() {
     plan_.packed_b = Buffer(b_bytes_);
+    plan_.packed_b.reach(sure_bytes(*plan_.layout().main, b_bytes_));
     const size_t all = plan_.columns * static_cast<size_t>(p_.groups());
     plan_.init.resize(all);
     plan_.mult.resize(all);
@@ -84,22 +83,32 @@ class PlanBuilder {
     if (plan_.layout().row_sums) plan_.row_sum_factor.resize(all);
     if (p_.varying_zero_points) plan_.zero_point_factor.resize(all);
     fetch_weights(weight_run(p_.b, 0, plan_.panels[0].n));
-    for (const Panel& panel : plan_.panels)
-      for (int64_t group = 0; group < p_.groups(); ++group) pack_panel(panel, group);
+    size_t at = 0;
+    for (Panel& panel : plan_.panels) {
+      panel.b_offset = at;
+      for (int64_t group = 0; group < p_.groups(); ++group) {
+        plan_.packed_b.reach(at + most_bytes(panel));
+        const size_t bytes = pack_panel(panel, group, plan_.packed_b.data() + at);
+        at += p_.groups() > 1 ? most_bytes(panel) : bytes;
+      }
+    }
+    plan_.packed_b.shrink(at);
   }
 
-  // A group of the panel and its columns' parameters. All sums wrap: corrections are exact modulo
-  // 2^32.
-  void pack_panel(const Panel& panel, int64_t group) {
+  size_t most_bytes(const Panel& panel) const {
+    return packed_b_bytes(*panel.row, p_.kernel_k(), panel.n);
+  }
+
+  // A group of the panel, whose bytes are returned, and its columns' parameters. All sums wrap:
+  // corrections are exact modulo 2^32.
+  size_t pack_panel(const Panel& panel, int64_t group, uint8_t* to) {
     ColumnSums sums[kMaxNr];
     BView b = p_.b;
     b.k = p_.kernel_k();
     b.data += group * b.k * (b.layout == BLayout::kKN ? b.stride_bytes : 1);
     b.ahead = weight_run(p_.b, panel.n0 + panel.n, panel.n, group, p_.groups());
-    const size_t bytes = packed_b_bytes(*panel.row, b.k, panel.n) * static_cast<size_t>(group);
     const size_t first = panel.column + plan_.columns * static_cast<size_t>(group);
-    pack_b_panel(*panel.row, b, panel.n0, panel.n, plan_.packed_b.data() + panel.b_offset + bytes,
-                 sums);
+    const size_t bytes = pack_b_panel(*panel.row, b, panel.n0, panel.n, to, sums);
     const uint32_t zero_point = static_cast<uint32_t>(p_.a_zero_point + plan_.shift);
     for (int i = 0; i < panel.n; ++i) {
       const auto n = static_cast<size_t>(panel.n0 + i);
@@ -123,6 +132,7 @@ class PlanBuilder {
         plan_.mult[column] = p_.mult[n];
       if (!p_.bias_f32.empty() && group == 0) plan_.bias[column] = p_.bias_f32[n];
     }
+    return bytes;
   }
 
   oct_qgemm& plan_;

@@ -33,6 +33,12 @@ struct Panel {
   const GemmCode *first_code, *middle_code;
 };
 
+// Of `bytes` reserved for packed panels, those that will be needed: mixed ones reserve twice as
+// many.
+inline size_t sure_bytes(const KernelRow& row, size_t bytes) {
+  return row.b_form == BForm::kMixed ? bytes / 2 : bytes;
+}
+
 // How a run cuts M x N: blocks of rows whose A stays in cache, and a grid of tasks for threads.
 struct Schedule {
   int64_t block_rows;

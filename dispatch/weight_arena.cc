@@ -85,18 +85,39 @@ uint8_t* WeightArena::take(size_t bytes) {
     }
     held_ += bytes;
   }
-  madvise(data, bytes, kPopulateWrite);
   return data;
 }
 
-void WeightArena::give_back(const uint8_t* data) noexcept {
-  std::lock_guard lock(mutex_);
+void WeightArena::populate(uint8_t* begin, const uint8_t* end) noexcept {
+  uint8_t* const page = begin - reinterpret_cast<uintptr_t>(begin) % kPage;
+  madvise(page, static_cast<size_t>(end - page), kPopulateWrite);
+}
+
+WeightArena::Place WeightArena::find(const uint8_t* data) {
   const auto chunk = std::find_if(chunks_.begin(), chunks_.end(), [data](const Chunk& c) {
     return data >= c.data && data < c.data + c.bytes;
   });
   const auto begin = static_cast<size_t>(data - chunk->data);
-  const auto piece = std::find_if(chunk->pieces.begin(), chunk->pieces.end(),
-                                  [begin](const Piece& p) { return p.begin == begin; });
+  return {chunk, std::find_if(chunk->pieces.begin(), chunk->pieces.end(),
+                              [begin](const Piece& p) { return p.begin == begin; })};
+}
+
+// Huge pages behind the last piece go back to the system.
+void WeightArena::shrink(const uint8_t* data, size_t bytes) noexcept {
+  std::lock_guard lock(mutex_);
+  const auto [chunk, piece] = find(data);
+  const size_t end = piece->begin + round_up(std::max<size_t>(bytes, 1), kPage);
+  held_ -= piece->end - end;
+  piece->end = end;
+  const size_t kept = round_up(end, kHugePage);
+  if (piece + 1 != chunk->pieces.end() || kept >= chunk->bytes) return;
+  munmap(chunk->data + kept, chunk->bytes - kept);
+  chunk->bytes = kept;
+}
+
+void WeightArena::give_back(const uint8_t* data) noexcept {
+  std::lock_guard lock(mutex_);
+  const auto [chunk, piece] = find(data);
   held_ -= piece->end - piece->begin;
   chunk->pieces.erase(piece);
   if (!chunk->pieces.empty()) return;

@@ -2,15 +2,16 @@
 //
 // A page fault costs up to 2 us (virtual machines), most of creating a plan if weights fault in
 // page by page. The arena therefore maps chunks of 2 MiB pages and places weights in them back to
-// back, and has the system fill what they take in one call; huge pages also spare the kernels TLB
-// misses. Chunks of ordinary pages come first, until plans hold enough that a huge page which is
-// never filled cannot double what the process uses. A chunk goes back to the system when the last
-// weights in it do.
+// back, and has the system fill what they take in a few calls; huge pages also spare the kernels
+// TLB misses. Chunks of ordinary pages come first, until plans hold enough that a huge page which
+// is never filled cannot double what the process uses. A chunk goes back to the system when the
+// last weights in it do.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace oct {
@@ -22,8 +23,13 @@ class WeightArena {
   WeightArena(const WeightArena&) = delete;
   WeightArena& operator=(const WeightArena&) = delete;
 
-  // Memory on a page boundary; throws std::bad_alloc.
+  // Memory on a page boundary, whose pages the system fills when they are first touched; throws
+  // std::bad_alloc.
   uint8_t* take(size_t bytes);
+  // Has it fill them at once, in one call.
+  static void populate(uint8_t* begin, const uint8_t* end) noexcept;
+  // Keeps the first bytes of what take() returned.
+  void shrink(const uint8_t* data, size_t bytes) noexcept;
   // What take() returned.
   void give_back(const uint8_t* data) noexcept;
 
@@ -40,7 +46,10 @@ class WeightArena {
     std::vector<Piece> pieces;  // by address
   };
 
+  using Place = std::pair<std::vector<Chunk>::iterator, std::vector<Piece>::iterator>;
+
   static uint8_t* place(Chunk& chunk, size_t bytes);
+  Place find(const uint8_t* data);
   Chunk& add_chunk(size_t bytes);
 
   mutable std::mutex mutex_;

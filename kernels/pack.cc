@@ -179,14 +179,13 @@ size_t packed_b_bytes(const KernelRow& row, int64_t k, int n) {
   return groups * width * (row.b_form == BForm::kPairs16 ? 8 : 4);
 }
 
-void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst,
-                  ColumnSums* sums) {
+size_t pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst,
+                    ColumnSums* sums) {
   assert(n >= 1 && n <= row.nr && n0 + n <= b.n);
   assert(!(row.flags & kRowUnsignedB) || (b.is_unsigned && row.b_form == BForm::kQuads8));
-  if (row.b_form == BForm::kMixed)
-    pack_mixed_panel(b, n0, n, mixed_a_max(row), dst, sums);
-  else
-    PanelPacker(row, b, n0, n, dst, sums != nullptr).pack(sums);
+  if (row.b_form == BForm::kMixed) return pack_mixed_panel(b, n0, n, mixed_a_max(row), dst, sums);
+  PanelPacker(row, b, n0, n, dst, sums != nullptr).pack(sums);
+  return packed_b_bytes(row, b.k, n);
 }
 
 int mixed_a_max(const KernelRow& row) { return row.flags & kRowNeedsSafePairs ? 128 : 255; }

@@ -81,12 +81,13 @@ struct ColumnSums {
   int32_t product;  // of w[2i] * w[2i+1] over the padded K, modulo 2^32
 };
 
-// Bytes of a packed panel of n columns.
+// Bytes of a packed panel of n columns, at most.
 size_t packed_b_bytes(const KernelRow& row, int64_t k, int n);
 
 // Packs columns [n0, n0 + n) into dst (64-byte aligned) and writes n sums, unless `sums` is null.
-void pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst,
-                  ColumnSums* sums);
+// Returns how many bytes were needed, a multiple of 64 if fewer than packed_b_bytes.
+size_t pack_b_panel(const KernelRow& row, const BView& b, int64_t n0, int n, void* dst,
+                    ColumnSums* sums);
 
 // Whether no pair (w[2i], w[2i+1]) of any column can leave int16 when multiplied by two u8.
 bool weight_pairs_safe(const BView& b);
@@ -104,7 +105,7 @@ MixedShares mixed_shares(const BView& b, int a_max);
 
 // Bytes of the list, at most; and pack_b_panel.
 size_t mixed_list_bytes(int64_t k);
-void pack_mixed_panel(const BView& b, int64_t n0, int n, int a_max, void* dst, ColumnSums* sums);
+size_t pack_mixed_panel(const BView& b, int64_t n0, int n, int a_max, void* dst, ColumnSums* sums);
 
 // Bytes of one packed row of A, and the packing of `rows` rows. row_term[m] receives minus the
 // sum of a'[2i] * a'[2i+1]. Needs AVX2.

@@ -24,6 +24,8 @@ constexpr int kKinds = 4;  // of entries in the list
 // order.
 constexpr int kSectionGroups = 256;
 
+size_t round_up(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
 int64_t sections(int64_t k) {
   return std::max<int64_t>(1, (k / kKr + kSectionGroups - 1) / kSectionGroups);
 }
@@ -181,7 +183,8 @@ class MixedPacker {
     return {part(2 * kinds_[kPair]), part(2 * kinds_[kOrderedPair]), part(kinds_[kExact])};
   }
 
-  OCT_AVX2 void pack(void* dst, ColumnSums* sums) {
+  // Returns the panel's bytes.
+  OCT_AVX2 size_t pack(void* dst, ColumnSums* sums) {
     list_ = static_cast<int32_t*>(dst);
     to_ = static_cast<uint8_t*>(dst) + mixed_list_bytes(b_.k);
     *list_++ = static_cast<int32_t>(mixed_list_bytes(b_.k));
@@ -194,6 +197,7 @@ class MixedPacker {
     alignas(__m256i) int32_t sum[kMixedColumns];
     _mm256_store_si256(reinterpret_cast<__m256i*>(sum), sums_);
     for (int i = 0; sums && i < n_; ++i) sums[i] = {sum[i], 0};
+    return round_up(static_cast<size_t>(to_ - static_cast<uint8_t*>(dst)));
   }
 
  private:
@@ -318,15 +322,15 @@ class MixedPacker {
 size_t mixed_list_bytes(int64_t k) {
   const int64_t groups = k / kKr;
   const auto numbers = static_cast<size_t>(1 + (kKinds + 1) * sections(k) + groups + groups / 2);
-  return (4 * numbers + 63) / 64 * 64;
+  return round_up(4 * numbers);
 }
 
-void pack_mixed_panel(const BView& b, int64_t n0, int n, int a_max, void* dst, ColumnSums* sums) {
-  MixedPacker(b, n0, n, a_max).pack(dst, sums);
+size_t pack_mixed_panel(const BView& b, int64_t n0, int n, int a_max, void* dst, ColumnSums* sums) {
+  return MixedPacker(b, n0, n, a_max).pack(dst, sums);
 }
 
 MixedShares mixed_shares(const BView& b, int a_max) {
-  constexpr int64_t kSamples = 2000;  // groups: a standard error of at most one percent
+  constexpr int64_t kSamples = 500;  // groups: a standard error of at most two percent
   const int n = static_cast<int>(std::min<int64_t>(kMixedColumns, b.n));
   const int64_t panels = b.n / n, groups = b.k / kKr;
   if (panels * groups == 0) return {0, 0, 1};

@@ -102,6 +102,22 @@ TEST(WeightArena, GapsAreUsedAgain) {
   }
 }
 
+// What is not needed after all is there for the next, and whole huge pages of it for the system.
+TEST(WeightArena, WhatIsNotNeededIsGivenBack) {
+  WeightArena arena;
+  uint8_t* const large = arena.take(7 * kMiB);
+  EXPECT_EQ(arena.mapped(), 8 * kMiB);
+  WeightArena::populate(large, large + 3 * kMiB);
+  std::memset(large, 1, 3 * kMiB);
+  arena.shrink(large, 3 * kMiB - 1);
+  EXPECT_EQ(arena.mapped(), 4 * kMiB);
+  const Weights next(arena, kMiB, 2);
+  EXPECT_EQ(arena.mapped(), 4 * kMiB);
+  EXPECT_EQ(large[3 * kMiB - 1], 1);
+  arena.give_back(large);
+  EXPECT_TRUE(next.intact());
+}
+
 TEST(WeightArena, TooMuchIsBadAlloc) {
   WeightArena arena;
   EXPECT_THROW(arena.take(SIZE_MAX), std::bad_alloc);
