@@ -9,6 +9,7 @@ void run(const ConvJob& job, int64_t i, uint8_t* scratch) {
   const auto& axes = job.plan.shape.axes;
   const DepthwiseUnits units(job.out[1], job.plan.depthwise->blocks());
   const IndexRange share = units.share(i, job.row_tasks);
+  const Order order = share_order(i, job.row_tasks);
   for (int64_t b = 0; b < job.batch; ++b) {
     const DepthwiseImage image{job.a.data + b * job.a.batch,
                                job.in[1],
@@ -22,8 +23,8 @@ void run(const ConvJob& job, int64_t i, uint8_t* scratch) {
                                job.out[2],
                                job.c.stride[1],
                                job.c.stride[2]};
-    units.for_rectangles(share, [&](IndexRange rows, IndexRange blocks) {
-      job.plan.depthwise->run(image, rows, blocks, scratch);
+    units.for_rectangles(share, order, [&](IndexRange rows, IndexRange blocks) {
+      job.plan.depthwise->run(image, rows, blocks, order, scratch);
     });
   }
 }

@@ -25,18 +25,26 @@ class DepthwiseUnits {
   // Calls f(rows, blocks) for the rectangles that make up `units`: whole pairs, and before and
   // behind them some blocks of one.
   template <class F>
-  void for_rectangles(IndexRange units, F f) const {
-    for (int64_t u = units.begin; u < units.end;) {
-      const int64_t pair = u / blocks_, block = u % blocks_, left = units.end - u;
-      const int64_t pairs = block == 0 ? std::max<int64_t>(1, left / blocks_) : 1;
-      const int64_t end = std::min(blocks_, block + left);
-      f(IndexRange{2 * pair, std::min(2 * (pair + pairs), rows_)}, IndexRange{block, end});
-      u += (pairs - 1) * blocks_ + end - block;
-    }
+  void for_rectangles(IndexRange units, Order order, F f) const {
+    if (units.begin == units.end) return;
+    const int64_t first = ceil_div(units.begin, blocks_), last = units.end / blocks_;
+    const auto some = [&](IndexRange u) {  // of one pair
+      const int64_t pair = u.begin / blocks_;
+      if (u.begin < u.end)
+        f(rows_of({pair, pair + 1}), IndexRange{u.begin - pair * blocks_, u.end - pair * blocks_});
+    };
+    const IndexRange before{units.begin, std::min(first * blocks_, units.end)};
+    const IndexRange behind{std::max(last * blocks_, before.end), units.end};
+    some(order == Order::kForwards ? before : behind);
+    if (first < last) f(rows_of({first, last}), IndexRange{0, blocks_});
+    some(order == Order::kForwards ? behind : before);
   }
 
  private:
   int64_t begin(int64_t i, int64_t parts) const;
+  IndexRange rows_of(IndexRange pairs) const {
+    return {2 * pairs.begin, std::min(2 * pairs.end, rows_)};
+  }
 
   const int64_t rows_, blocks_;
 };

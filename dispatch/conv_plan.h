@@ -37,7 +37,7 @@ namespace oct {
 inline constexpr int64_t kMaxTaps = 1024;
 // Stack that a thread spends on input that kernels cannot read in place, and the most output pixels
 // that it prepares there at a time.
-inline constexpr int64_t kSourceBytes = 45 << 10, kMaxSourcePixels = 512;
+inline constexpr int64_t kSourceBytes = 44 << 10, kMaxSourcePixels = 512;
 
 // Output channels [channel, channel + n), all of one group unless the panel is block-diagonal.
 struct ConvPanel {

@@ -22,9 +22,12 @@ size_t task_scratch_bytes(const oct_qconv& plan) {
 }
 
 void run_taps(const ConvJob& job, int64_t i, uint8_t* scratch) {
+  const int64_t row_task = i % job.row_tasks;
+  const auto panels = static_cast<int64_t>(job.plan.panels.size());
   run_conv_task(
-      job, part(job.rows * job.segments, job.row_tasks, i % job.row_tasks),
-      part(static_cast<int64_t>(job.plan.panels.size()), job.panel_tasks, i / job.row_tasks),
+      job,
+      {part(job.rows * job.segments, job.row_tasks, row_task),
+       part(panels, job.panel_tasks, i / job.row_tasks), share_order(row_task, job.row_tasks)},
       scratch);
 }
 

@@ -12,9 +12,8 @@ namespace {
 
 class ConvTask {
  public:
-  ConvTask(const ConvJob& job, IndexRange units, IndexRange panels)
-      : job_(job), plan_(job.plan), units_(units), panels_(panels), source_(job.plan),
-        taps_(job.plan) {
+  ConvTask(const ConvJob& job, const ConvShare& share)
+      : job_(job), plan_(job.plan), share_(share), source_(job.plan), taps_(job.plan) {
     g_.epilogue = &plan_.params;
     g_.k_groups = k_steps(*plan_.row, plan_.tap_k).whole;
     g_.a_shift = plan_.a_shift * 0x01010101u;
@@ -28,9 +27,9 @@ class ConvTask {
         plan_.panels.size() > 1 ? static_cast<int64_t>(plan_.panels[1].b_offset) : 1;
     const int64_t chunk =
         std::max<int64_t>(1, static_cast<int64_t>(cpu_facts().l2_bytes) / 2 / panel_bytes);
-    for (int64_t first = panels_.begin; first < panels_.end; first += chunk) {
-      chunk_ = {first, std::min(first + chunk, panels_.end)};
-      plan_.row->isa == Isa::kAmx ? run_by_kernel() : run_units(units_);
+    for (int64_t first = share_.panels.begin; first < share_.panels.end; first += chunk) {
+      chunk_ = {first, std::min(first + chunk, share_.panels.end)};
+      plan_.row->isa == Isa::kAmx ? run_by_kernel() : run_units(share_.units);
     }
   }
 
@@ -40,12 +39,25 @@ class ConvTask {
     int64_t batch, depth, row, segment;
   };
 
-  // Divisions are for the first unit only: a row of a small image takes as long as some dozens.
-  void run_units(IndexRange units) {
+  Place place_of(int64_t unit) const {
     const auto& out = job_.out;
-    const int64_t row = units.begin / job_.segments;
-    Place at{row / out[1] / out[0], row / out[1] % out[0], row % out[1],
-             units.begin % job_.segments};
+    const int64_t row = unit / job_.segments;
+    return {row / out[1] / out[0], row / out[1] % out[0], row % out[1], unit % job_.segments};
+  }
+
+  void run_units(IndexRange units) {
+    if (share_.order == Order::kForwards || plan_.row_taps) return run_forwards(units);
+    for (int64_t u = units.end; u-- > units.begin;) {
+      const Place at = place_of(u);
+      place(at);
+      run_row(part(job_.out[2], job_.segments, at.segment));
+    }
+  }
+
+  // Divisions are for the first unit only: a row of a small image takes as long as some dozens.
+  void run_forwards(IndexRange units) {
+    const auto& out = job_.out;
+    Place at = place_of(units.begin);
     for (int64_t u = units.begin, rows; u < units.end; u += rows) {
       const bool whole = job_.segments == 1;
       const IndexRange columns =
@@ -79,16 +91,17 @@ class ConvTask {
     const int64_t unit_bytes = job_.in[2] * job_.a.stride[2] * new_rows / job_.segments;
     const int64_t block = std::max<int64_t>(
         1, static_cast<int64_t>(cpu_facts().l2_bytes) / 4 / std::max<int64_t>(1, unit_bytes));
-    for (int64_t u = units_.begin; u < units_.end; u += block)
+    for_steps(share_.units, block, share_.order, [&](IndexRange units) {
       for (chunk_.begin = chunk.begin; chunk_.begin < chunk.end; chunk_.begin = chunk_.end) {
         chunk_.end = chunk_.begin + 1;
         while (chunk_.end < chunk.end && same_tiles(panel(chunk_.begin), panel(chunk_.end)))
           ++chunk_.end;
         for (Part of_rows : {Part::kTall, Part::kRest}) {
           part_ = of_rows;
-          run_units({u, std::min(u + block, units_.end)});
+          run_units(units);
         }
       }
+    });
   }
 
   static bool same_tiles(const ConvPanel& a, const ConvPanel& b) {
@@ -337,8 +350,13 @@ class ConvTask {
 
   void call_split(IndexRange q, const KernelRow& row) {
     const RowSplit split = split_outputs(q.end - q.begin, row);
+    const auto rest = [&] {
+      if (split.rest)
+        call_panels(q.begin + split.tall * split.height, split.rest, split.rest_height);
+    };
+    if (share_.order == Order::kBackwards) rest();
     call_panels(q.begin, split.tall, split.height);
-    if (split.rest) call_panels(q.begin + split.tall * split.height, split.rest, split.rest_height);
+    if (share_.order == Order::kForwards) rest();
   }
 
   // `tiles` tiles of `height` outputs from q on, against the panels at hand. Weights with zero
@@ -377,8 +395,18 @@ class ConvTask {
       g_.mult = plan_.mult.data() + panel.column;
       g_.bias = plan_.bias_f32.data() + panel.column;
       set_tensors(panel.channel, column, w.out_step);
-      calls_.call(*panel.code, height, g_);
+      call(*panel.code, height);
     }
+  }
+
+  // The rows of a single tile are done all at once, and may be clipped.
+  void call(const GemmCode& code, int height) {
+    const bool own_numbers = g_.row_init || !plan_.row_sum_factor.empty();
+    if (share_.order == Order::kForwards || g_.tiles == 1 || own_numbers)
+      return calls_.call(code, height, g_);
+    turn_rows(g_, g_.tiles * height);
+    calls_.call(code, height, g_);
+    turn_rows(g_, g_.tiles * height);
   }
 
   // The sums of the listed taps of `count` outputs from g_.a on.
@@ -411,7 +439,7 @@ class ConvTask {
 
   const ConvJob& job_;
   const oct_qconv& plan_;
-  const IndexRange units_, panels_;
+  const ConvShare share_;
   IndexRange chunk_{}, bunch_{};
   Part part_ = Part::kAll;
   uint8_t* c_row_ = nullptr;
@@ -428,8 +456,8 @@ class ConvTask {
 };
 
 // Not inlined, so that runs with scratch do not have it in their frame.
-[[gnu::noinline]] void run_on_stack(const ConvJob& job, IndexRange units, IndexRange panels) {
-  ConvTask(job, units, panels).run();
+[[gnu::noinline]] void run_on_stack(const ConvJob& job, const ConvShare& share) {
+  ConvTask(job, share).run();
 }
 
 }  // namespace
@@ -439,9 +467,9 @@ size_t conv_task_scratch_bytes() {
   return sizeof(ConvTask);
 }
 
-void run_conv_task(const ConvJob& job, IndexRange units, IndexRange panels, void* scratch) {
-  if (!scratch) return run_on_stack(job, units, panels);
-  ConvTask* const task = new (scratch) ConvTask(job, units, panels);
+void run_conv_task(const ConvJob& job, const ConvShare& share, void* scratch) {
+  if (!scratch) return run_on_stack(job, share);
+  ConvTask* const task = new (scratch) ConvTask(job, share);
   task->run();
   task->~ConvTask();
 }

@@ -30,7 +30,13 @@ struct ConvJob {
 // What a task needs for its lists and buffers, aligned to cache lines.
 size_t conv_task_scratch_bytes();
 
-// Units are segments of output rows. `scratch` may be null: the stack.
-void run_conv_task(const ConvJob& job, IndexRange units, IndexRange panels, void* scratch);
+// Units are segments of output rows.
+struct ConvShare {
+  IndexRange units, panels;
+  Order order;  // of units and of the tiles in them
+};
+
+// `scratch` may be null: the stack.
+void run_conv_task(const ConvJob& job, const ConvShare& share, void* scratch);
 
 }  // namespace oct

@@ -39,6 +39,7 @@ struct Block {
   const int32_t* row_init;
   uint8_t* c;
   int64_t row;  // its number, of C
+  Order order;
   RowNumbers* numbers;
 };
 
@@ -68,6 +69,8 @@ class BlockRun {
     g_.a_shift = plan_.a_shift * 0x01010101u;
     tensors_ = has_tensor(plan_.problem.epilogue.post);
     sums_kept_ = keeps_group_sums(plan_);
+    backwards_ = block.order == Order::kBackwards && !plan_.problem.group_k && !block.row_init &&
+                 !plan_.has_row_factors();
   }
 
   // Vector kernels take a panel while it is in L1. Tile kernels take all panels with tiles of one
@@ -75,8 +78,13 @@ class BlockRun {
   void run(IndexRange panels) {
     const bool by_height = plan_.layout().main->isa == Isa::kAmx;
     for (int64_t i = panels.begin; i < panels.end; ++i) {
+      if (by_height) {
+        tall(panel(i));
+        continue;
+      }
+      if (backwards_) rest(panel(i));
       tall(panel(i));
-      if (!by_height) rest(panel(i));
+      if (!backwards_) rest(panel(i));
     }
     if (by_height)
       for (int64_t i = panels.begin; i < panels.end; ++i) rest(panel(i));
@@ -101,7 +109,9 @@ class BlockRun {
     if (plan_.problem.group_k) return call_groups(panel, row, tiles, height);
     place(panel, row);
     g_.tiles = tiles;
+    if (backwards_) turn_rows(g_, tiles * height);
     calls_.call(*panel.code, height, g_);
+    if (backwards_) turn_rows(g_, tiles * height);
   }
 
   // Group after group of B's rows, for as many tiles as the sums on the stack have room.
@@ -193,7 +203,7 @@ class BlockRun {
   const oct_qgemm& plan_;
   GemmCalls& calls_;
   const Block block_;
-  bool tensors_, sums_kept_;
+  bool tensors_, sums_kept_, backwards_;
   GemmArgs g_;
 };
 
@@ -322,13 +332,15 @@ void run_task(void* arg, size_t index) {
   const int64_t end = std::min(tiles.end * mr, m);
   GemmCalls calls;
   RowNumbers numbers;
-  for (int64_t row = tiles.begin * mr; row < end; row += s.block_rows) {
+  const Order order = share_order(i % s.row_tasks, s.row_tasks);
+  for_steps({tiles.begin * mr, end}, s.block_rows, order, [&](IndexRange rows) {
     run_rows(job, calls, panels,
-             {std::min(s.block_rows, end - row),
-              static_cast<const uint8_t*>(job.args.a) + row * job.args.a_stride_bytes,
+             {rows.end - rows.begin,
+              static_cast<const uint8_t*>(job.args.a) + rows.begin * job.args.a_stride_bytes,
               job.args.a_stride_bytes, nullptr,
-              static_cast<uint8_t*>(job.args.c) + row * job.args.c_stride_bytes, row, &numbers});
-  }
+              static_cast<uint8_t*>(job.args.c) + rows.begin * job.args.c_stride_bytes, rows.begin,
+              order, &numbers});
+  });
 }
 
 // Blocks of rows whose A takes half of L2, or the stack buffer where it is packed or quantised.

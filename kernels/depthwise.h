@@ -101,9 +101,10 @@ class Depthwise {
   int64_t blocks() const { return static_cast<int64_t>(blocks_.size()); }
   size_t scratch_bytes() const { return scratch_bytes_; }
 
-  // Output rows `rows` of channel blocks `blocks`; pairs of rows start at rows.begin. `scratch` is
-  // aligned to 64. Allocates nothing.
-  void run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks, void* scratch) const;
+  // Output rows `rows` of channel blocks `blocks`, in that order of rows as far as the method has
+  // one; pairs of rows start at rows.begin. `scratch` is aligned to 64. Allocates nothing.
+  void run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks, Order order,
+           void* scratch) const;
 
  private:
   struct alignas(64) Line {
@@ -140,7 +141,8 @@ class Depthwise {
   void fill_padding(const Chunk& chunk, const Form& form, uint8_t* strip) const;
   void run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_t y, IndexRange blocks,
                 uint8_t* strips) const;
-  void run_without_strip(const DepthwiseImage& image, IndexRange rows, IndexRange blocks) const;
+  void run_without_strip(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
+                         Order order) const;
   void run_window(const DepthwiseImage& image, IndexRange rows, const Form& form,
                   IndexRange blocks) const;
   int64_t rolling_parts(const DepthwiseImage& image, int inputs) const;

@@ -21,26 +21,25 @@ void list_rows(const DepthwiseImage& image, int64_t row, int count, const uint8_
 
 }  // namespace
 
-void Depthwise::run_without_strip(const DepthwiseImage& image, IndexRange rows,
-                                  IndexRange blocks) const {
+void Depthwise::run_without_strip(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
+                                  Order order) const {
   int64_t most = 0;
   for (const Form& form : forms_) most = std::max(most, form.rows);
-  for (int64_t y = rows.begin; y < rows.end; y += most)
+  for_steps(rows, most, order, [&](IndexRange together) {
     for (int64_t b = blocks.begin; b < blocks.end;) {
       const int form = blocks_[static_cast<size_t>(b)].form;
       int64_t end = b + 1;
       while (end < blocks.end && blocks_[static_cast<size_t>(end)].form == form) ++end;
       const Form& f = forms_[static_cast<size_t>(form)];
-      const int64_t y_end = std::min(y + most, rows.end);
-      for (int64_t i = y; i < y_end; i += f.rows) {
-        const IndexRange some{i, std::min(i + f.rows, y_end)};
+      for_steps(together, f.rows, order, [&](IndexRange some) {
         if (method_ == Method::kWindow)
           run_window(image, some, f, {b, end});
         else
           run_rolling(image, some, f, {b, end});
-      }
+      });
       b = end;
     }
+  });
 }
 
 // The output rows of one call, for all of `blocks`, which are of one form.

@@ -97,9 +97,9 @@ void Depthwise::fill_padding(const Chunk& chunk, const Form& form, uint8_t* stri
     }
 }
 
-void Depthwise::run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
+void Depthwise::run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks, Order order,
                     void* scratch) const {
-  if (method_ != Method::kStrip) return run_without_strip(image, rows, blocks);
+  if (method_ != Method::kStrip) return run_without_strip(image, rows, blocks, order);
   uint8_t* const strips = static_cast<uint8_t*>(scratch);
   const int64_t pairs_end = rows.begin + (rows.end - rows.begin) / kMaxOutputRows * kMaxOutputRows;
   for (int outputs = kMaxOutputRows; outputs >= 1; --outputs) {
@@ -113,8 +113,8 @@ void Depthwise::run(const DepthwiseImage& image, IndexRange rows, IndexRange blo
     for (int64_t x = 0; x < image.c_width; x += pixels) {
       const Chunk chunk(taps, shape_.horizontal, image, x, std::min(pixels, image.c_width - x));
       for (const Form& form : forms_) fill_padding(chunk, form, strips + form.strip);
-      for (int64_t y = some.begin; y < some.end; y += outputs)
-        run_rows(image, chunk, y, blocks, strips);
+      for_steps(some, outputs, order,
+                [&](IndexRange y) { run_rows(image, chunk, y.begin, blocks, strips); });
     }
   }
 }

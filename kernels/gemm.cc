@@ -12,9 +12,9 @@ namespace {
 // Everything that shapes the code: the row and the spec, each field once.
 std::string cache_key(const KernelRow& row, const GemmSpec& s) {
   std::string key = row.name;
-  for (int field :
-       {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_once}, int{s.a_shift}, s.row_terms,
-        int{s.taps}, s.k_fixed, s.k_last, s.run_tail, s.run_count, s.clip, s.group_in, s.group_out, int{s.in_lanes}})
+  for (int field : {s.n, s.k_step, s.k_tail, s.rows_per_step, int{s.a_once}, int{s.a_shift},
+                    s.row_terms, int{s.taps}, s.k_fixed, s.k_last, s.run_tail, s.run_count, s.clip,
+                    s.group_in, s.group_out, int{s.in_lanes}})
     key += ' ' + std::to_string(field);
   return key + s.epilogue.key();
 }
@@ -25,7 +25,8 @@ int gemm_rows(const KernelRow& row, const GemmSpec& spec) {
 
 std::shared_ptr<const Code> generate(const KernelRow& row, const GemmSpec& spec) {
   Assembler as;
-  for (int m = row.entry_rows; m <= gemm_rows(row, spec); m += row.entry_rows) row.emit(as, row, spec, m);
+  for (int m = row.entry_rows; m <= gemm_rows(row, spec); m += row.entry_rows)
+    row.emit(as, row, spec, m);
   return as.finish(row.name);
 }
 
@@ -53,6 +54,18 @@ GemmCode gemm_code(CodeCache& cache, const KernelRow& row, const GemmSpec& spec)
     result.entry[m] =
         reinterpret_cast<GemmFn>(result.code->entry(static_cast<size_t>((m - 1) / row.entry_rows)));
   return result;
+}
+
+void turn_rows(GemmArgs& args, int64_t rows) {
+  const auto turn = [&](auto& first_row, int64_t& stride) {
+    const auto* const bytes = static_cast<const uint8_t*>(first_row);
+    first_row = const_cast<uint8_t*>(bytes) + (rows - 1) * stride;
+    stride = -stride;
+  };
+  turn(args.a, args.a_stride_bytes);
+  turn(args.c, args.c_stride_bytes);
+  for (PostTensor& x : args.post)
+    if (x.data) turn(x.data, x.stride_bytes);
 }
 
 void GemmCalls::prepare(const GemmCode& code, int m, GemmArgs& args) {

@@ -24,6 +24,10 @@ struct GemmCode {
 // Throws std::bad_alloc, or CodeError when the system refuses executable memory.
 GemmCode gemm_code(CodeCache& cache, const KernelRow& row, const GemmSpec& spec);
 
+// Turns the rows of A, C and post-operations' tensors round, the last of `rows` first; twice is not
+// at all. No row may have numbers of its own (row_init, row_factor, row_scale, init with clip).
+void turn_rows(GemmArgs& args, int64_t rows);
+
 // One task's calls of GEMM code: keeps the thread's tile configuration that of the kernel that is
 // called, loading it only when the kernel changes, and leaves the thread without tiles.
 class GemmCalls {

@@ -189,7 +189,8 @@ class Call {
     for (const IndexRange rows : {IndexRange{0, row}, IndexRange{row, c_.out_height()}})
       for (const IndexRange blocks : {IndexRange{0, block}, IndexRange{block, kernel_->blocks()}}) {
         rng_.fill_bytes(scratch_, kernel_->scratch_bytes());
-        kernel_->run(image, rows, blocks, scratch_);
+        const Order order = rng_.one_in(2) ? Order::kBackwards : Order::kForwards;
+        kernel_->run(image, rows, blocks, order, scratch_);
       }
   }
 

@@ -105,6 +105,8 @@ class Call {
     const EpilogueParams params = spread(output_.scalars);
     args_.epilogue = place<EpilogueParams>(s_.params, 1);
     std::memcpy(const_cast<EpilogueParams*>(args_.epilogue), &params, sizeof params);
+    const bool own_numbers = args_.row_init || spec_.row_terms || per_row_ || spec_.clip;
+    backwards_ = !own_numbers && rng_.one_in(4);
   }
 
   std::vector<uint8_t> expected() const {
@@ -125,6 +127,7 @@ class Call {
     set_fault_note(note);
     const auto entry = reinterpret_cast<CheckedFn>(code.entry[static_cast<size_t>(c_.m)]);
     if (code.tiles) prepare_tiles();
+    if (backwards_) turn_rows(args_, rows_);
     const std::string broken = checked_call(entry, &args_);
     if (code.tiles) release_tiles();
     const std::string wrong = image.differences();
@@ -374,17 +377,18 @@ class Call {
     char text[800];
     snprintf(text, sizeof text,
              "%s, OCTAVO_TEST_SEED=%llu\n"
-             "  m %d x tiles %d, n %d, K %lld, taps %d, clip %d, fixed %d, groups %d -> %d\n"
+             "  m %d x tiles %d%s, n %d, K %lld, taps %d, clip %d, fixed %d, groups %d -> %d\n"
              "  A %s in [%d, %d] shifted by %d, %s, zero point %d, stride %lld\n"
              "  B %s, %s, %s%s%s\n"
              "  C %s, stride %lld%s, bias %s, post %s, multipliers %s, zero point %d\n"
              "  spec: k_tail %d, a_shift %d, saturating %d, clamp %d %d, zero_point %d\n",
-             row_.name, static_cast<unsigned long long>(base_seed()), c_.m, c_.tiles, c_.n,
-             static_cast<long long>(c_.k), c_.taps, spec_.clip, spec_.k_fixed, spec_.group_in,
-             spec_.group_out, dtype_name(c_.input.a_type), c_.input.a_min, c_.input.a_max,
-             c_.input.shift, fill_name(a_fill_), reference_.a_zero_point,
-             static_cast<long long>(a_stride_), reference_.b.is_unsigned ? "u8" : "s8",
-             fill_name(weights_->fill()), reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
+             row_.name, static_cast<unsigned long long>(base_seed()), c_.m, c_.tiles,
+             backwards_ ? " backwards" : "", c_.n, static_cast<long long>(c_.k), c_.taps,
+             spec_.clip, spec_.k_fixed, spec_.group_in, spec_.group_out,
+             dtype_name(c_.input.a_type), c_.input.a_min, c_.input.a_max, c_.input.shift,
+             fill_name(a_fill_), reference_.a_zero_point, static_cast<long long>(a_stride_),
+             reference_.b.is_unsigned ? "u8" : "s8", fill_name(weights_->fill()),
+             reference_.b.layout == BLayout::kKN ? "KxN" : "NxK",
              c_.input.safe_weights ? ", safe pairs" : "", c_.affine ? ", zero points" : "",
              dtype_name(o.c_type), static_cast<long long>(args_.c_stride_bytes),
              c_buffer_->rows() > 1 ? " (guarded rows)" : "", dtype_name(o.bias), post_name(o.post),
@@ -402,6 +406,7 @@ class Call {
   ReferenceOperands operands_{};
   OutputData output_;
   GemmSpec spec_;
+  bool backwards_ = false;
   GemmArgs args_ = {};
   const KernelRuns runs_;
   Fill a_fill_;
