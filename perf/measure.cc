@@ -15,6 +15,8 @@
 #include <thread>
 #include <vector>
 
+#include "perf/round_trip.h"
+
 namespace oct::perf {
 namespace {
 
@@ -125,7 +127,7 @@ Timing measure(const std::string& name, const std::vector<Subject*>& subjects, c
   const int64_t rounds = std::max(kMinRounds, std::lround(std::ceil(min_time_s / longest_block)));
 
   std::vector<std::vector<double>> times(subjects.size()), ratios(subjects.size());
-  std::vector<double> peaks;
+  std::vector<double> peaks, round_trips;
   const auto time_rounds = [&](benchmark::State& state) {
     for (auto _ : state) {
       double sum = 0;
@@ -135,6 +137,10 @@ Timing measure(const std::string& name, const std::vector<Subject*>& subjects, c
         sum += times[i].back();
       }
       if (peak) peaks.push_back(peak->sample_gops());
+      if (threads > 1) {
+        wait_for_idle_threads();
+        round_trips.push_back(line_round_trip_ns());
+      }
       state.SetIterationTime(sum);
     }
   };
@@ -149,6 +155,7 @@ Timing measure(const std::string& name, const std::vector<Subject*>& subjects, c
   for (size_t i = 1; i < subjects.size(); ++i)
     timing.others.push_back({median(times[i]) * 1e6, median(ratios[i])});
   if (peak) timing.peak_gops = median(peaks);
+  if (threads > 1) timing.round_trip_ns = median(round_trips);
   return timing;
 }
 

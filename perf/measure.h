@@ -28,6 +28,7 @@ struct Timing {
   double us = 0;              // median per call of the first subject
   std::vector<Other> others;  // the further subjects
   double peak_gops = 0;       // median, one core; 0 without a peak loop
+  double round_trip_ns = 0;   // median of line_round_trip_ns; 0 with one thread
 };
 
 // `peak` may be null. The slowest subject is timed for about `min_time_s`. `threads` is the most

@@ -106,7 +106,9 @@ std::vector<Column<BenchRow>> bench_columns(bool peer, const Extras& extras) {
   };
   if (peer) other("peer us", "ratio", &BenchRow::peer);
   if (extras.peer_f32) other("f32 us", "ratio f32", &BenchRow::peer_f32);
-  if (extras.one_thread) other("1 thread us", "speed-up", &BenchRow::one_thread);
+  if (!extras.one_thread) return columns;
+  other("1 thread us", "speed-up", &BenchRow::one_thread);
+  columns.push_back({"line ns", Align::kRight, [](R r) { return fixed_text(r.round_trip_ns, 0); }});
   return columns;
 }
 
@@ -185,7 +187,8 @@ std::string bench_csv(const RunInfo& info, const std::vector<BenchRow>& rows) {
                             "peer",      "peer_median_us",
                             "ratio",     "peer_f32_median_us",
                             "ratio_f32", "one_thread_median_us",
-                            "speed_up",  "note"})
+                            "speed_up",  "round_trip_ns",
+                            "note"})
     table.column(title, Align::kLeft);
   for (const BenchRow& row : rows) {
     const auto timed = [&](double x) { return row.failed ? std::string() : csv_text(x); };
@@ -208,6 +211,7 @@ std::string bench_csv(const RunInfo& info, const std::vector<BenchRow>& rows) {
                csv_text(ratio_of(row.peer_f32)),
                csv_text(us_of(row.one_thread)),
                csv_text(ratio_of(row.one_thread)),
+               csv_text(row.round_trip_ns),
                joined(row.notes, "; ")});
   }
   return table.csv();
@@ -240,6 +244,7 @@ Json row_json(const RunInfo& info, const BenchRow& row, bool explain) {
             {"ratio_f32", json_number(ratio_of(row.peer_f32))},
             {"one_thread_us", json_number(us_of(row.one_thread))},
             {"speed_up", json_number(ratio_of(row.one_thread))},
+            {"round_trip_ns", json_number(row.round_trip_ns)},
             {"correct", !row.failed},
             {"notes", row.notes}};
   if (explain) j["explain"] = row.explain;
