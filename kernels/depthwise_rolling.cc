@@ -1,15 +1,15 @@
 // Registers, of 16: sums of the pixels in flight (ceil(kernel / stride)) by output rows by vectors;
-// a pair by vectors; a temporary and a constant. 3x3 stride 1 on two vectors: 12 + 2 + 2. Weights
-// are memory operands.
+// a pair by vectors; a temporary; and where sums start. 3x3 stride 1 on two vectors: 12 + 2 + 1
+// + 1. Weights are memory operands.
 //
-// What limits it, 3x3 stride 2 on Zen 4, for 16 channels of two outputs: 73 vector instructions (20
-// vpmaddwd, 20 vpaddd, 15 shuffles for columns, 18 of the epilogue), at four a cycle 18; and 43
-// loads of vectors, at two a cycle 21.5, which compete for the banks of L1. Measured 25; 27 where
-// every row has a step of its own to load; 31 with four shuffles a pair and without pairs across
-// (2026-11-24). The schedulers' 64 entries do not hold a pixel: its epilogue waits for the last
-// sums and keeps the next columns out. Where there are registers for one pixel more, it is stored
-// amid the next one's columns. Loading the weights once for both rows gained nothing, nor did
-// prefetching the next columns or rows.
+// What limits it on Zen 4: loads, two a cycle, vectors and pointers alike. 3x3 stride 2, 16
+// channels of two outputs: 20 weights, 10 rows, 8 of the epilogue and starts and about 4 of
+// addresses, 21 cycles; beside 78 vector instructions (20 vpmaddwd, 20 vpaddd, 20 shuffles for
+// columns, 18 of the epilogue), at four a cycle 19.5. Measured 25 in long rows (2026-11-24), 31 at
+// first: six vpmaddwd for nine taps, vpshufb with indices in memory, a step of its own for every
+// row, no held starts. The schedulers' 64 entries do not hold a pixel: its epilogue waits for the
+// last sums and keeps the next columns out. Where there are registers for one pixel more, it is
+// stored amid the next one's columns. Prefetching the next columns or rows gained nothing.
 
 #include "kernels/depthwise_rolling.h"
 
@@ -43,7 +43,8 @@ class RollingEmitter {
     const int each = spec.outputs * vectors;
     sets = flight + (pool.available() >= (flight + 1) * each + vectors + 2 && h.stride == 2);
     for (int i = 0; i < sets * each; ++i) sums.push_back(take());
-    bytes_of_pairs = take();
+    if (vectors == 1) pair_bytes = take();
+    for (int v = 0; v < vectors && pool.available() > vectors + 1; ++v) held_init.push_back(take());
   }
 
   void emit() {
@@ -74,14 +75,16 @@ class RollingEmitter {
     as.mov(rCRow, arg(offsetof(DepthwiseRollingArgs, c_row_bytes)));
     as.mov(rPacked, arg(offsetof(DepthwiseRollingArgs, packed)));
     as.mov(rParams, arg(offsetof(DepthwiseRollingArgs, epilogue)));
-    as.vmovdqu(bytes_of_pairs, as.constant(pair_bytes(0)));
+    if (vectors == 1) as.vmovdqu(pair_bytes, as.constant(indices_of_pairs()));
   }
 
   Address init(int v) const { return as.ptr[rPacked + (layout.init + v * w.bytes())]; }
+  size_t held() const { return held_init.size(); }
 
   // ---- blocks ----
   void begin_block() {
     for (int i = 0; i < inputs; ++i) as.mov(rRow[i], arg(offsetof(DepthwiseRollingArgs, rows), i));
+    for (size_t v = 0; v < held(); ++v) as.vmovups(held_init[v], init(static_cast<int>(v)));
     as.mov(rC, arg(offsetof(DepthwiseRollingArgs, c)));
     as.mov(rColumn, arg(offsetof(DepthwiseRollingArgs, column)));
   }
@@ -305,32 +308,37 @@ class RollingEmitter {
         pair[i] = e.w.reg(scope.emplace_back(e.pool.take()).index());
       temporary = pair[e.vectors];
     }
-    // What is spread last may lie where it ends up.
-    const Xmm& bytes() const { return pair[vectors - 1]; }
+    // Where the first of two rows is loaded: the last that is made of them may replace it.
+    const Xmm& first() const { return pair[vectors - 1]; }
     const int vectors;
     std::vector<RegisterPool::Role> scope;
     Xmm pair[kMaxRollingVectors + 1], temporary;
   };
 
-  // v = the block's bytes of an input row, in both lanes.
+  // v = the block's bytes of an input row; as words if there are two vectors of them.
   void load_row(const Xmm& v, int i) {
-    shared ? load_bytes(v, rRow[i] + rOffset) : load_bytes(v, rRow[i]);
+    shared ? load_from(v, rRow[i] + rOffset) : load_from(v, rRow[i]);
   }
-  void load_bytes(const Xmm& v, const Xbyak::RegExp& from) {
+  void load_from(const Xmm& v, const Xbyak::RegExp& from) {
     const Ymm y(v.getIdx());
-    if (spec.n == 2 * kRollingLanes) return as.vbroadcasti128(y, as.ptr[from]);
-    if (spec.n == kRollingLanes) return as.vpbroadcastq(y, as.ptr[from]);
-    load_exact(as, Xmm(v.getIdx()), from, spec.n);
-    as.vinserti128(y, y, Xmm(v.getIdx()), 1);
+    const Xmm x(v.getIdx());
+    const Address row = as.ptr[from];
+    const bool whole = spec.n == vectors * kRollingLanes;
+    if (vectors == 1 && whole) return as.vpbroadcastq(y, row);
+    if (!whole) load_exact(as, x, from, spec.n);
+    if (vectors == 1) return as.vinserti128(y, y, x, 1);
+    const Operand& bytes = whole ? static_cast<const Operand&>(row) : x;
+    spec.a_shift ? as.vpmovsxbw(y, bytes) : as.vpmovzxbw(y, bytes);
   }
 
-  // Two input rows of a column, or the last row alone, with zeros.
+  // Two input rows of a column, or the last row alone: it is twice in pairs whose second weight is
+  // zero.
   void load_pair(int i, const Scratch& s) {
     const int row = layout.first_row(i);
-    load_row(s.bytes(), row);
-    if (row + 1 == inputs) return spread_single(s, 0);
+    load_row(s.first(), row);
+    if (row + 1 == inputs) return pair_up(s, s.first(), s.first());
     load_row(s.temporary, row + 1);
-    spread_pair(s);
+    pair_up(s, s.first(), s.temporary);
   }
 
   // The next two columns of the row that has such pairs.
@@ -338,64 +346,44 @@ class RollingEmitter {
     const Reg64& row = rRow[layout.across_row()];
     if (shared) {
       as.lea(rax, as.ptr[row + rOffset]);
-      load_bytes(s.bytes(), rax);
+      load_from(s.first(), rax);
       as.add(rax, arg(offsetof(DepthwiseRollingArgs, shared_step_bytes)));
-      load_bytes(s.temporary, rax);
+      load_from(s.temporary, rax);
     } else {
-      for (const Xmm& v : {s.bytes(), s.temporary}) {
-        load_bytes(v, row);
+      for (const Xmm& v : {s.first(), s.temporary}) {
+        load_from(v, row);
         advance(layout.across_row());
       }
     }
-    spread_pair(s);
+    pair_up(s, s.first(), s.temporary);
   }
   void load_half(bool high, const Scratch& s) {
-    load_row(s.bytes(), layout.across_row());
-    spread_single(s, high ? 16 : 0);
+    load_row(s.first(), layout.across_row());
+    as.vpxor(s.temporary, s.temporary, s.temporary);
+    high ? pair_up(s, s.temporary, s.first()) : pair_up(s, s.first(), s.temporary);
   }
 
-  void spread_pair(const Scratch& s) {
-    join(s.bytes(), s.temporary);
-    for (int v = 0; v < vectors; ++v) {
-      const Address indices = as.constant(pair_bytes(v));
-      spread(s.pair[v], s.bytes(), v == 0 ? static_cast<const Operand&>(bytes_of_pairs) : indices);
+  void pair_up(const Scratch& s, const Xmm& even, const Xmm& odd) {
+    if (vectors == 1) {
+      as.vpunpcklqdq(s.pair[0], even, odd);
+      as.vpshufb(s.pair[0], s.pair[0], pair_bytes);
+      if (spec.a_shift) as.vpsraw(s.pair[0], s.pair[0], 8);
+      return;
     }
-  }
-  void spread_single(const Scratch& s, int bit) {
-    for (int v = 0; v < vectors; ++v)
-      spread(s.pair[v], s.bytes(), as.constant(single_bytes(v, bit)));
+    as.vpunpcklwd(s.pair[0], even, odd);
+    as.vpunpckhwd(s.pair[1], even, odd);
   }
 
-  // Of 16 channels, each lane takes the half that its dwords are for; of 8, both take all.
-  void join(const Xmm& bytes, const Xmm& odd) {
-    constexpr uint8_t kLowThenHigh = 0b1100;
-    if (vectors == 1) return as.vpunpcklqdq(bytes, bytes, odd);
-    as.vshufpd(bytes, bytes, odd, kLowThenHigh);
-  }
-
-  // Bytes to words, in the low half or, to be shifted down with its sign, in the high one.
-  void spread(const Xmm& to, const Xmm& from, const Operand& bytes) {
-    as.vpshufb(to, from, bytes);
-    if (spec.a_shift) as.vpsraw(to, to, 8);
-  }
-
-  // Indices for vpshufb: byte b to the word at bit `bit` of a dword, zeros around it.
-  uint32_t word_of(int b, int bit) const {
-    const auto byte = static_cast<uint32_t>(b);
-    return (spec.a_shift ? byte << 8 | 0x80 : 0x8000 | byte) << bit;
-  }
-  std::vector<uint32_t> pair_bytes(int v) const {
+  // Indices for vpshufb: eight bytes of each of two rows to the low or, to be shifted down with
+  // their signs, the high half of words.
+  std::vector<uint32_t> indices_of_pairs() const {
+    const auto word = [&](int b) {
+      const auto byte = static_cast<uint32_t>(b);
+      return spec.a_shift ? byte << 8 | 0x80 : 0x8000 | byte;
+    };
     std::vector<uint32_t> indices;
-    for (int lane = 0; lane < kRollingLanes; ++lane) {
-      const int c = layout.channel(v, lane) % kRollingLanes;
-      indices.push_back(word_of(c, 0) | word_of(kRollingLanes + c, 16));
-    }
-    return indices;
-  }
-  std::vector<uint32_t> single_bytes(int v, int bit) const {
-    std::vector<uint32_t> indices;
-    for (int lane = 0; lane < kRollingLanes; ++lane)
-      indices.push_back(word_of(layout.channel(v, lane), bit) | 0x8080u << (16 - bit));
+    for (int c = 0; c < kRollingLanes; ++c)
+      indices.push_back(word(c) | word(kRollingLanes + c) << 16);
     return indices;
   }
 
@@ -435,12 +423,20 @@ class RollingEmitter {
         if (at < 0) continue;
         for (int v = 0; v < vectors; ++v) {
           as.vpmaddwd(s.temporary, s.pair[v], as.ptr[rPacked + (at + v * w.bytes())]);
-          const Address start = init(v);
-          as.vpaddd(acc(f, r, v), s.temporary,
-                    first ? static_cast<const Operand&>(start) : acc(f, r, v));
+          add(acc(f, r, v), s.temporary, first ? v : -1);
         }
       }
     }
+  }
+
+  // To a sum, or where sums of vector `start` do.
+  void add(const Xmm& sum, const Xmm& products, int start) {
+    if (start < 0)
+      as.vpaddd(sum, sum, products);
+    else if (static_cast<size_t>(start) < held())
+      as.vpaddd(sum, held_init[static_cast<size_t>(start)], products);
+    else
+      as.vpaddd(sum, products, init(start));
   }
 
   // ---- outputs ----
@@ -521,7 +517,8 @@ class RollingEmitter {
   bool shared = false;
   std::vector<RegisterPool::Role> roles;
   std::vector<Xmm> sums;
-  Xmm bytes_of_pairs;
+  std::vector<Xmm> held_init;  // of the first vectors, as registers allow
+  Xmm pair_bytes;              // of one vector
   std::vector<std::unique_ptr<Padding>> padding_code;
 };
 

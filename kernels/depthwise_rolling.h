@@ -2,10 +2,10 @@
 // through registers, and there is no strip.
 //
 // A column's input rows are read once and paired as 16-bit words, in dwords of their own for each
-// channel. Of 16 channels, a lane takes eight:
+// channel. Of 16 channels, a 128-bit lane takes eight:
 //
-//     row y       | a b c d .. h |     halves of the rows by vshufpd, and vpshufb to words:
-//     row y + 1   | a'b'c'd'.. h'|     | a a' | b b' | c c' | d d'|   | e e' | f f' | ..
+//     row y       | a b c d ..   bytes, extended to words as they are loaded (vpmovzxbw)
+//     row y + 1   | a'b'c'd'..   vpunpcklwd, vpunpckhwd:  | a a' | b b' | c c' | d d' | ..
 //
 // Every pixel in whose kernel the column lies adds the products of its pairs (vpmaddwd, vpaddd).
 // The oldest pixel is then complete, and the others move up:
