@@ -22,8 +22,9 @@ constexpr double kMixedRunCycles = 20;
 constexpr double kMixedFar = 1.12;
 
 // To pack a row of A. Zen 4, 2026-11-24, 3x24 on AVX2, measured less predicted cycles for each
-// pixel of 1x1 convolutions by `octavo bench --isa avx2 --explain`: 47 (K = 16), 54 (24), 19 (64),
-// 34 (256); of 3x3 ones, 206 (K = 64).
+// pixel of 1x1 convolutions by `octavo bench --isa avx2 --explain`: 10 (K = 16), 28 (24), 6 (64),
+// 37 (256); of 3x3 ones, 206 (K = 64). With 5 for 1x1 ones, 3x24 was taken where 5x16 is faster by
+// a tenth to a quarter (K = 16, 24, 144).
 constexpr double kPackRowCycles = 40;
 
 // AMX. Intel's optimisation manual: a product is issued every 16 cycles and takes 52, a tile load

@@ -41,6 +41,25 @@ OCT_AVX2 inline __m256i last_bytes(const uint8_t* a, int64_t count, uint8_t shif
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(last));
 }
 
+OCT_AVX2 inline __m128i load_half(const uint8_t* a) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
+}
+
+// Indices of bytes, then what makes zeros.
+alignas(32) constexpr uint8_t kBytes[32] = {
+    0,    1,    2,    3,    4,    5,    6,    7,    8,    9,    10,   11,   12,   13,   14,   15,
+    0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80};
+
+// The last `count` < 32 bytes of a row of at least 16, shifted, and zeros behind them. Read
+// together with bytes before them: a copy to a buffer stalls for some forty cycles.
+OCT_AVX2 inline __m256i row_end(const uint8_t* end, int64_t count, __m128i add) {
+  const int64_t in_last = count % 16;
+  const __m128i last =
+      _mm_shuffle_epi8(_mm_add_epi8(load_half(end - 16), add), load_half(kBytes + 16 - in_last));
+  return count < 16 ? _mm256_set_m128i(_mm_setzero_si128(), last)
+                    : _mm256_set_m128i(last, _mm_add_epi8(load_half(end - count), add));
+}
+
 OCT_AVX2 int32_t pack_row(const uint8_t* a, int64_t k, uint8_t shift, uint8_t* dst) {
   const __m256i add = _mm256_set1_epi8(static_cast<char>(shift));
   __m256i products = _mm256_setzero_si256();
@@ -50,8 +69,9 @@ OCT_AVX2 int32_t pack_row(const uint8_t* a, int64_t k, uint8_t shift, uint8_t* d
     products = _mm256_add_epi32(products, pack_32(_mm256_add_epi8(v, add), dst + 2 * i));
   }
   if (i < k) {
-    const __m256i v = last_bytes(a + i, k - i, shift);
-    products = _mm256_add_epi32(products, pack_32(_mm256_add_epi8(v, add), dst + 2 * i));
+    const __m256i v = k >= 16 ? row_end(a + k, k - i, _mm256_castsi256_si128(add))
+                              : _mm256_add_epi8(last_bytes(a, k, shift), add);
+    products = _mm256_add_epi32(products, pack_32(v, dst + 2 * i));
   }
   return static_cast<int32_t>(0u - static_cast<uint32_t>(sum_lanes(products)));
 }
@@ -63,9 +83,6 @@ OCT_AVX2 inline __m256i sum_bytes(__m256i v, __m256i add) {
 OCT_AVX2 inline __m256i load(const uint8_t* a) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a));
 }
-OCT_AVX2 inline __m128i load_half(const uint8_t* a) {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(a));
-}
 
 // Zeros, then ones: the vector that ends `count` bytes into the ones keeps so many last bytes.
 alignas(64) constexpr uint8_t kKeepLast[64] = {
@@ -75,7 +92,7 @@ alignas(64) constexpr uint8_t kKeepLast[64] = {
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 // The sums of the last k % 32 bytes of a row of k, read together with bytes before them where there
-// are enough: a copy to a buffer stalls for some forty cycles.
+// are enough, as in row_end().
 OCT_AVX2 inline __m256i sum_last_bytes(const uint8_t* a, int64_t k, __m256i add, uint8_t shift) {
   const int64_t count = k % 32;
   if (k >= 32) {
