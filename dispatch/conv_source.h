@@ -58,9 +58,9 @@ class ConvSource {
   void prepare(const ConvInput& input, IndexRange q, int64_t channel);
 
   // With plan.row_taps in place of that, for up to `most` output rows that follow each other, of
-  // which `input` is the first: how many are ready. pixel() is of the first until next_row().
+  // which `input` is the first: how many are ready. pixel() is of the first until
+  // skip_rows().
   int64_t prepare_rows(const ConvInput& input, IndexRange q, int64_t most);
-  void next_row() { skip_rows(1); }
   void skip_rows(int64_t count) { base_ += count * row_step_; }
   int64_t row_step() const { return row_step_; }
   // Likewise, without a copy: for outputs that see the whole filter inside the image.

@@ -3,23 +3,16 @@
 #include <algorithm>
 #include <new>
 
+#include "dispatch/conv_calls.h"
 #include "dispatch/conv_fold.h"
-#include "dispatch/conv_taps.h"
-#include "kernels/pack.h"
 
 namespace oct {
 namespace {
 
-class ConvTask {
+class ConvTask : private ConvCalls {
  public:
   ConvTask(const ConvJob& job, const ConvShare& share)
-      : job_(job), plan_(job.plan), share_(share), source_(job.plan), taps_(job.plan) {
-    g_.epilogue = &plan_.params;
-    g_.k_groups = k_steps(*plan_.row, plan_.tap_k).whole;
-    g_.a_shift = plan_.a_shift * 0x01010101u;
-    std::copy_n(job.a.stride, 3, input_.stride.begin());
-    input_.size = job.in;
-  }
+      : ConvCalls(job, share.order), share_(share) {}
 
   // As many panels at a time as half of L2 holds: each is then read from there for every row.
   void run() {
@@ -34,11 +27,6 @@ class ConvTask {
   }
 
  private:
-  // An output row, and a segment of it.
-  struct Place {
-    int64_t batch, depth, row, segment;
-  };
-
   Place place_of(int64_t unit) const {
     const auto& out = job_.out;
     const int64_t row = unit / job_.segments;
@@ -106,27 +94,6 @@ class ConvTask {
 
   static bool same_tiles(const ConvPanel& a, const ConvPanel& b) {
     return a.row == b.row && (a.n - 1) / kTileLanes == (b.n - 1) / kTileLanes;
-  }
-
-  const ConvPanel& panel(int64_t i) const { return plan_.panels[static_cast<size_t>(i)]; }
-
-  ConvPoint point_at(size_t axis, int64_t o) const {
-    const ConvAxis& a = plan_.shape.axes[axis];
-    const auto phases = static_cast<int64_t>(a.phases.size());
-    const int64_t q = floor_div(o, phases);
-    const AxisPhase& phase = a.phases[static_cast<size_t>(o - q * phases)];
-    return {&phase, q, taps_seen(phase, job_.in[axis], q)};
-  }
-
-  void place(const Place& at) {
-    const int64_t oh = at.row, od = at.depth, b = at.batch;
-    const ConvPoint d = input_.d = point_at(0, od), h = input_.h = point_at(1, oh);
-    input_.row = job_.a.data + b * job_.a.batch + d.q * d.phase->in_step * job_.a.stride[0] +
-                 h.q * h.phase->in_step * job_.a.stride[1];
-    c_row_ = job_.c.data + b * job_.c.batch + od * job_.c.stride[0] + oh * job_.c.stride[1];
-    for (size_t i = 0; i < x_row_.size(); ++i)
-      if (const ConvTensor& x = job_.x[i]; x.data)
-        x_row_[i] = x.data + b * x.batch + od * x.stride[0] + oh * x.stride[1];
   }
 
   // All outputs [columns.begin, columns.end) of the output row.
@@ -197,11 +164,7 @@ class ConvTask {
     list_ = taps_.folded(source_);
     for (int64_t r = 0; r < rows; ++r) {
       for_bunches([&](const KernelRow& row) { call_split(q, row); });
-      source_.next_row();
-      c_row_ += job_.c.stride[1];
-      if (!plan_.has_tensors) continue;
-      for (size_t i = 0; i < x_row_.size(); ++i)
-        if (x_row_[i]) x_row_[i] += job_.x[i].stride[1];
+      skip_rows(1);
     }
   }
 
@@ -236,11 +199,6 @@ class ConvTask {
     }
   }
 
-  void skip_rows(int64_t count) {
-    source_.skip_rows(count);
-    c_row_ += count * job_.c.stride[1];
-  }
-
   // f(row) for panels of the chunk that go together, which are the bunch.
   template <class F>
   void for_bunches(F f) {
@@ -258,23 +216,6 @@ class ConvTask {
     const RowSplit split = split_outputs(q.end - q.begin, *panel(chunk_.begin).row);
     const int64_t border = q.begin + split.tall * split.height;
     return part_ == Part::kTall ? IndexRange{q.begin, border} : IndexRange{border, q.end};
-  }
-
-  // Into tiles. Most rows are as long as the last one.
-  RowSplit split_outputs(int64_t count, const KernelRow& row) {
-    if (split_row_ != &row || split_count_ != count) {
-      split_row_ = &row;
-      split_count_ = count;
-      split_ = plan_.tile_rows ? split_evenly(count, plan_.tile_rows)
-                               : split_rows(count, row, plan_.most_rows(row));
-    }
-    return split_;
-  }
-
-  // Tiles of one height and what they leave.
-  static RowSplit split_evenly(int64_t count, int height) {
-    const auto left = static_cast<int>(count % height);
-    return {count / height, left != 0, height, left};
   }
 
   // Outputs q of the row: panels that can share lists of taps together.
@@ -346,113 +287,9 @@ class ConvTask {
     return plan_.folded ? taps_.folded(source_) : taps_.find(input_, source_, q);
   }
 
-  // ---- calls ----
-
-  void call_split(IndexRange q, const KernelRow& row) {
-    const RowSplit split = split_outputs(q.end - q.begin, row);
-    const auto rest = [&] {
-      if (split.rest)
-        call_panels(q.begin + split.tall * split.height, split.rest, split.rest_height);
-    };
-    if (share_.order == Order::kBackwards) rest();
-    call_panels(q.begin, split.tall, split.height);
-    if (share_.order == Order::kForwards) rest();
-  }
-
-  // `tiles` tiles of `height` outputs from q on, against the panels at hand. Weights with zero
-  // points need the sum of what each output sees: for some outputs at a time.
-  void call_panels(int64_t q, int64_t tiles, int height) {
-    const int64_t most = plan_.row_sum_factor.empty() ? tiles : kMaxSourcePixels / height;
-    for (int64_t t = 0; t < tiles; t += most)
-      call_tiles(q + t * height, std::min(most, tiles - t), height);
-  }
-
-  void call_tiles(int64_t q, int64_t tiles, int height) {
-    const AxisPhase& w = *input_.w;
-    const int64_t column = w.out_start + q * w.out_step;
-    const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.c_type));
-    const bool in_place = !plan_.packed_a && !plan_.folded;
-    const uint8_t* const a = source_.pixel(q);
-    g_.taps = list_->taps;
-    g_.taps_end = list_->taps + list_->count;
-    g_.row_init = source_.row_init(q);
-    g_.tiles = tiles;
-    int64_t summed_channel = -1;
-    for (int64_t i = bunch_.begin; i < bunch_.end; ++i) {
-      const ConvPanel& panel = this->panel(i);
-      if (list_->tap_bytes != panel.tap_bytes) point_taps(panel.tap_bytes);
-      g_.a = in_place ? a + panel.a_channel : a;
-      if (!plan_.row_sum_factor.empty()) {
-        if (panel.a_channel != summed_channel) sum_rows(tiles * height);
-        summed_channel = panel.a_channel;
-        g_.col_factor[0] = plan_.row_sum_factor.data() + panel.column;
-      }
-      g_.b = plan_.packed_b.data() + panel.b_offset;
-      g_.c = c_row_ + column * job_.c.stride[2] + panel.channel * size;
-      const ConvTaps::Start start = taps_.start(*list_, panel, height);
-      g_.init = start.sums;
-      g_.init_stride_bytes = start.stride_bytes;
-      g_.mult = plan_.mult.data() + panel.column;
-      g_.bias = plan_.bias_f32.data() + panel.column;
-      set_tensors(panel.channel, column, w.out_step);
-      call(*panel.code, height);
-    }
-  }
-
-  // The rows of a single tile are done all at once, and may be clipped.
-  void call(const GemmCode& code, int height) {
-    const bool own_numbers = g_.row_init || !plan_.row_sum_factor.empty();
-    if (share_.order == Order::kForwards || g_.tiles == 1 || own_numbers)
-      return calls_.call(code, height, g_);
-    turn_rows(g_, g_.tiles * height);
-    calls_.call(code, height, g_);
-    turn_rows(g_, g_.tiles * height);
-  }
-
-  // The sums of the listed taps of `count` outputs from g_.a on.
-  void sum_rows(int64_t count) {
-    const bool is_signed = plan_.row->flags & kRowSignedA;
-    const ARows rows{static_cast<const uint8_t*>(g_.a),
-                     g_.a_stride_bytes,
-                     g_.taps,
-                     g_.taps_end,
-                     plan_.row_taps ? plan_.real_tap_k() / list_->count : plan_.real_tap_k(),
-                     plan_.a_shift,
-                     is_signed};
-    sum_a_rows(rows, count, source_.spare_terms());
-    g_.row_factor[0] = source_.spare_terms();
-  }
-
-  void point_taps(int64_t tap_bytes) {
-    list_->tap_bytes = tap_bytes;
-    for (int t = 0; t < list_->count; ++t) list_->taps[t].b_offset = list_->index[t] * tap_bytes;
-  }
-
-  void set_tensors(int64_t channel, int64_t column, int64_t step) {
-    if (!plan_.has_tensors) return;
-    for (size_t i = 0; i < x_row_.size(); ++i) {
-      const int64_t stride = job_.x[i].stride[2];
-      const auto size = static_cast<int64_t>(dtype_bytes(plan_.layer.epilogue.post[i].type));
-      if (x_row_[i]) g_.post[i] = {x_row_[i] + column * stride + channel * size, step * stride};
-    }
-  }
-
-  const ConvJob& job_;
-  const oct_qconv& plan_;
   const ConvShare share_;
-  IndexRange chunk_{}, bunch_{};
+  IndexRange chunk_{};
   Part part_ = Part::kAll;
-  uint8_t* c_row_ = nullptr;
-  std::array<const uint8_t*, kMaxPostOps> x_row_{};
-  ConvInput input_{};
-  ConvSource source_;
-  RowSplit split_{};  // of the last call of split_outputs
-  const KernelRow* split_row_ = nullptr;
-  int64_t split_count_ = 0;
-  GemmArgs g_{};
-  GemmCalls calls_;
-  ConvTaps taps_;
-  TapList* list_ = nullptr;  // of the call at hand
 };
 
 // Not inlined, so that runs with scratch do not have it in their frame.
