@@ -44,7 +44,8 @@ class RollingEmitter {
     sets = flight + (pool.available() >= (flight + 1) * each + vectors + 2 && h.stride == 2);
     for (int i = 0; i < sets * each; ++i) sums.push_back(take());
     if (vectors == 1) pair_bytes = take();
-    for (int v = 0; v < vectors && pool.available() > vectors + 1; ++v) held_init.push_back(take());
+    while (pool.available() > kMaxRollingVectors + 1 && held_offset(held.size()) < layout.size())
+      held.push_back(take());
   }
 
   void emit() {
@@ -78,13 +79,20 @@ class RollingEmitter {
     if (vectors == 1) as.vmovdqu(pair_bytes, as.constant(indices_of_pairs()));
   }
 
-  Address init(int v) const { return as.ptr[rPacked + (layout.init + v * w.bytes())]; }
-  size_t held() const { return held_init.size(); }
+  int64_t init(int v) const { return layout.init + v * w.bytes(); }
+
+  // Where sums start and weights, which follow, stay in what registers there are.
+  int64_t held_offset(size_t i) const { return layout.init + static_cast<int64_t>(i) * w.bytes(); }
+  template <class Emit>
+  void with_packed(int64_t offset, Emit emit) const {
+    const auto i = static_cast<size_t>((offset - layout.init) / w.bytes());
+    i < held.size() ? emit(held[i]) : emit(as.ptr[rPacked + offset]);
+  }
 
   // ---- blocks ----
   void begin_block() {
     for (int i = 0; i < inputs; ++i) as.mov(rRow[i], arg(offsetof(DepthwiseRollingArgs, rows), i));
-    for (size_t v = 0; v < held(); ++v) as.vmovups(held_init[v], init(static_cast<int>(v)));
+    for (size_t i = 0; i < held.size(); ++i) as.vmovups(held[i], as.ptr[rPacked + held_offset(i)]);
     as.mov(rC, arg(offsetof(DepthwiseRollingArgs, c)));
     as.mov(rColumn, arg(offsetof(DepthwiseRollingArgs, column)));
   }
@@ -297,7 +305,7 @@ class RollingEmitter {
     as.L(zero);
     for (int f = 0; f < p.left; ++f)
       for (int r = 0; r < spec.outputs && p.tap == f * h.stride; ++r)
-        for (int v = 0; v < vectors; ++v) as.vmovups(acc(f, r, v), init(v));
+        for (int v = 0; v < vectors; ++v) as.vmovups(acc(f, r, v), as.ptr[rPacked + init(v)]);
     as.jmp(p.end);
   }
 
@@ -422,21 +430,17 @@ class RollingEmitter {
         const auto [at, first] = product(t, r);
         if (at < 0) continue;
         for (int v = 0; v < vectors; ++v) {
-          as.vpmaddwd(s.temporary, s.pair[v], as.ptr[rPacked + (at + v * w.bytes())]);
-          add(acc(f, r, v), s.temporary, first ? v : -1);
+          with_packed(at + v * w.bytes(), [&](const Operand& weights) {
+            as.vpmaddwd(s.temporary, s.pair[v], weights);
+          });
+          const Xmm& sum = acc(f, r, v);
+          if (first)
+            with_packed(init(v), [&](const Operand& o) { as.vpaddd(sum, s.temporary, o); });
+          else
+            as.vpaddd(sum, sum, s.temporary);
         }
       }
     }
-  }
-
-  // To a sum, or where sums of vector `start` do.
-  void add(const Xmm& sum, const Xmm& products, int start) {
-    if (start < 0)
-      as.vpaddd(sum, sum, products);
-    else if (static_cast<size_t>(start) < held())
-      as.vpaddd(sum, held_init[static_cast<size_t>(start)], products);
-    else
-      as.vpaddd(sum, products, init(start));
   }
 
   // ---- outputs ----
@@ -517,8 +521,8 @@ class RollingEmitter {
   bool shared = false;
   std::vector<RegisterPool::Role> roles;
   std::vector<Xmm> sums;
-  std::vector<Xmm> held_init;  // of the first vectors, as registers allow
-  Xmm pair_bytes;              // of one vector
+  std::vector<Xmm> held;  // the first of with_packed's vectors
+  Xmm pair_bytes;         // of one vector
   std::vector<std::unique_ptr<Padding>> padding_code;
 };
 
