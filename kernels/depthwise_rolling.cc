@@ -1,6 +1,6 @@
 // Registers, of 16: sums of the pixels in flight (ceil(kernel / stride)) by output rows by vectors;
-// a pair by vectors; a temporary; and where sums start. 3x3 stride 1 on two vectors: 12 + 2 + 1
-// + 1. Weights are memory operands.
+// a pair by vectors; a temporary; and as far as they go, where sums start and weights. 3x3 stride 1
+// on two vectors: 12 + 2 + 1 + 1. The other weights are memory operands.
 //
 // What limits it on Zen 4: loads, two a cycle, vectors and pointers alike. 3x3 stride 2, 16
 // channels of two outputs: 20 weights, 10 rows, 8 of the epilogue and starts and about 4 of
