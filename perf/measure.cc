@@ -24,8 +24,9 @@ namespace {
 // interruptions: a disturbed round is then rare, and the median drops it.
 constexpr double kBlockSeconds = 500e-6;
 // With several threads every block starts with a pause (below) and is then a group of so long,
-// whose median counts: what interrupts one thread holds up all.
-constexpr double kThreadedGroupSeconds = 5e-3;
+// whose median counts: what interrupts one thread holds up all. Before that the subject runs: a
+// host takes its time to find good cores for a guest that has slept.
+constexpr double kThreadedGroupSeconds = 5e-3, kThreadedWarmSeconds = 20e-3;
 constexpr int64_t kMinRounds = 11;
 
 // Whether another thread of this process is running or ready to: asked of /proc, since clocks of
@@ -62,14 +63,16 @@ class Blocks {
   double time_block() {
     if (group_ == 0) return time_some();
     wait_for_idle_threads();
-    subject_.run(1);  // wakes the subject's own threads
+    for (double left = kThreadedWarmSeconds; left > 0;)
+      left -= time_some() * static_cast<double>(calls_);
     std::vector<double> times(static_cast<size_t>(group_));
     for (double& time : times) time = time_some();
     return median(times);
   }
 
   double block_seconds() const {
-    return calls_seconds() * static_cast<double>(std::max(1L, group_));
+    if (group_ == 0) return calls_seconds();
+    return kThreadedWarmSeconds + calls_seconds() * static_cast<double>(group_);
   }
 
  private:
