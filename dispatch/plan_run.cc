@@ -204,7 +204,7 @@ class BlockRun {
   GemmCalls& calls_;
   const Block block_;
   bool tensors_, sums_kept_, backwards_;
-  GemmArgs g_;
+  GemmArgs g_{};
 };
 
 // A block whose rows of A are packed one after another on the stack.
