@@ -16,7 +16,8 @@ RowSplit split_evenly(int64_t count, int height) {
 }  // namespace
 
 ConvCalls::ConvCalls(const ConvJob& job, Order order)
-    : job_(job), plan_(job.plan), order_(order), source_(job.plan), taps_(job.plan) {
+    : job_(job), plan_(job.plan), order_(order), source_(job.plan), taps_(job.plan),
+      turns_(order == Order::kBackwards && !plan_.packed_a && plan_.row_sum_factor.empty()) {
   g_.epilogue = &plan_.params;
   g_.k_groups = k_steps(*plan_.row, plan_.tap_k).whole;
   g_.a_shift = plan_.a_shift * 0x01010101u;
@@ -112,12 +113,10 @@ void ConvCalls::call_tiles(int64_t q, int64_t tiles, int height) {
 
 // The rows of a single tile are done all at once, and may be clipped.
 void ConvCalls::call(const GemmCode& code, int height) {
-  const bool own_numbers = g_.row_init || !plan_.row_sum_factor.empty();
-  if (order_ == Order::kForwards || g_.tiles == 1 || own_numbers)
-    return calls_.call(code, height, g_);
-  turn_rows(g_, g_.tiles * height);
+  const bool turns = turns_ && g_.tiles > 1;
+  if (turns) turn_rows(g_, g_.tiles * height);
   calls_.call(code, height, g_);
-  turn_rows(g_, g_.tiles * height);
+  if (turns) turn_rows(g_, g_.tiles * height);
 }
 
 // The sums of the listed taps of `count` outputs from g_.a on.

@@ -53,6 +53,7 @@ class ConvCalls {
   void point_taps(int64_t tap_bytes);
   void set_tensors(int64_t channel, int64_t column, int64_t step);
 
+  const bool turns_;  // rows of several tiles: the last first
   GemmCalls calls_;
   RowSplit split_{};  // of the last call of split_outputs
   const KernelRow* split_row_ = nullptr;

@@ -122,6 +122,10 @@ std::vector<DepthwiseCandidate> depthwise_candidates(const oct_qconv& plan, cons
                                                      const int8_t* w);
 DepthwiseShape depthwise_shape(const ConvShape& shape);
 
+// Code and packed panels of a plan whose kernel is not depthwise, from its weights as
+// [out_channels][taps][group_in], or folded. Throws std::bad_alloc or CodeError.
+void build_panels(oct_qconv& plan, const int8_t* w);
+
 oct_status create_conv(const oct_context& context, const oct_qconv_desc& desc, oct_qconv** plan);
 
 // Of the caller's scratch, if it lends any.

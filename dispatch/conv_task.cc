@@ -27,22 +27,17 @@ class ConvTask : private ConvCalls {
   }
 
  private:
-  Place place_of(int64_t unit) const {
-    const auto& out = job_.out;
-    const int64_t row = unit / job_.segments;
-    return {row / out[1] / out[0], row / out[1] % out[0], row % out[1], unit % job_.segments};
-  }
-
+  // Divisions are for the first unit only: a row of a small image takes as long as some dozens.
   void run_units(IndexRange units) {
-    if (share_.order == Order::kForwards || plan_.row_taps) return run_forwards(units);
-    for (int64_t u = units.end; u-- > units.begin;) {
-      const Place at = place_of(u);
+    if (units.begin == units.end) return;
+    if (order_ == Order::kForwards || plan_.row_taps) return run_forwards(units);
+    Place at = place_of(units.end - 1);
+    for (int64_t u = units.end; u-- > units.begin; step_back(at)) {
       place(at);
       run_row(part(job_.out[2], job_.segments, at.segment));
     }
   }
 
-  // Divisions are for the first unit only: a row of a small image takes as long as some dozens.
   void run_forwards(IndexRange units) {
     const auto& out = job_.out;
     Place at = place_of(units.begin);
@@ -56,15 +51,36 @@ class ConvTask : private ConvCalls {
         rows = run_some_rows(columns, whole ? std::min(units.end - u, out[1] - at.row) : 1);
       else
         run_row(columns);
-      if (++at.segment < job_.segments) continue;
-      at.segment = 0;
-      at.row += rows;
-      if (at.row < out[1]) continue;
-      at.row = 0;
-      if (++at.depth < out[0]) continue;
-      at.depth = 0;
-      ++at.batch;
+      step(at, rows);
     }
+  }
+
+  Place place_of(int64_t unit) const {
+    const auto& out = job_.out;
+    const int64_t row = unit / job_.segments;
+    return {row / out[1] / out[0], row / out[1] % out[0], row % out[1], unit % job_.segments};
+  }
+
+  // To the next unit; by several rows, which do not go beyond the image, if they are whole.
+  void step(Place& at, int64_t rows) const {
+    if (++at.segment < job_.segments) return;
+    at.segment = 0;
+    at.row += rows;
+    if (at.row < job_.out[1]) return;
+    at.row = 0;
+    if (++at.depth < job_.out[0]) return;
+    at.depth = 0;
+    ++at.batch;
+  }
+
+  void step_back(Place& at) const {
+    if (at.segment-- > 0) return;
+    at.segment = job_.segments - 1;
+    if (at.row-- > 0) return;
+    at.row = job_.out[1] - 1;
+    if (at.depth-- > 0) return;
+    at.depth = job_.out[0] - 1;
+    --at.batch;
   }
 
   // Which tiles of a row are computed. Kernels with tiles of one height have no others.
@@ -79,7 +95,7 @@ class ConvTask : private ConvCalls {
     const int64_t unit_bytes = job_.in[2] * job_.a.stride[2] * new_rows / job_.segments;
     const int64_t block = std::max<int64_t>(
         1, static_cast<int64_t>(cpu_facts().l2_bytes) / 4 / std::max<int64_t>(1, unit_bytes));
-    for_steps(share_.units, block, share_.order, [&](IndexRange units) {
+    for_steps(share_.units, block, order_, [&](IndexRange units) {
       for (chunk_.begin = chunk.begin; chunk_.begin < chunk.end; chunk_.begin = chunk_.end) {
         chunk_.end = chunk_.begin + 1;
         while (chunk_.end < chunk.end && same_tiles(panel(chunk_.begin), panel(chunk_.end)))
