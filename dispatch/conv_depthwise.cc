@@ -41,14 +41,6 @@ std::string reason_against(const KernelRow& row, const oct_qconv& plan, const Us
   return "";
 }
 
-// The epilogue takes five instructions a vector of sums, and three packs for four of them.
-double cycles_per_pixel(const KernelRow& row, const ConvShape& shape) {
-  constexpr double kEpilogue = 5 + 3 / 4.0;
-  const DepthwiseCost cost = Depthwise::cost(row, depthwise_shape(shape));
-  const CorePorts ports = core_ports(cpu_facts(), row);
-  return (cost.dots + cost.gather + cost.sums * kEpilogue) / ports.vectors;
-}
-
 }  // namespace
 
 DepthwiseShape depthwise_shape(const ConvShape& shape) {
@@ -66,7 +58,8 @@ std::vector<DepthwiseCandidate> depthwise_candidates(const oct_qconv& plan, cons
   if (shape.groups != shape.in_channels || shape.groups != shape.out_channels) return candidates;
   for (const KernelRow& row : kernels_of("depthwise")) {
     DepthwiseCandidate c{&row, reason_against(row, plan, isas, w)};
-    if (c.rejected.empty()) c.cycles_per_pixel = cycles_per_pixel(row, shape);
+    if (c.rejected.empty())
+      c.cycles_per_pixel = depthwise_cycles(cpu_facts(), row, depthwise_shape(shape));
     candidates.push_back(std::move(c));
   }
   return candidates;

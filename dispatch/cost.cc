@@ -126,17 +126,20 @@ PanelRates panel_rates(const CorePorts& p, const KernelRow& row, int64_t a_bytes
 }  // namespace
 
 // Vector ports by vendor: Zen has four vector pipes, two of them with multipliers; Intel three (two
-// of 512 bits). 256-bit loads go at two per cycle, 512-bit loads at two only where words are not
-// cracked. `instructions` for Zen is what the loops of these kernels were seen to sustain on Zen 4
-// (4.6), below its nominal six. L2 and L3 bandwidths are sustained figures.
+// of 512 bits). Zen 5 has them whole where it has 512-bit data paths. 256-bit loads go at two per
+// cycle, 512-bit loads at two only where words are not cracked. `instructions` for Zen is what the
+// loops of these kernels were seen to sustain on Zen 4 (4.6), below its nominal six. L2 and L3
+// bandwidths are sustained figures.
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
   const bool amd = facts.vendor == "amd", zmm = row.lanes == 16;
   CorePorts p{2, amd ? 4.0 : 3.0, 2, amd ? 4.6 : 4.0, 28, 10, 0, 0};
-  if (zmm) {
-    p.multiplies = facts.zmm_per_cycle;
+  if (zmm && facts.zmm_per_cycle == 1) {
+    p.multiplies = 1;
     p.vectors = 2;
-    if (!amd && facts.zmm_per_cycle == 2) p.l2_bytes = 48;  // of 64; taken from Intel's manual
-    p.loads = facts.zmm_per_cycle == 1 ? 1.5 : 2;           // broadcasts of dwords are not cracked
+    p.loads = 1.5;  // broadcasts of dwords are not cracked
+  } else if (zmm && !amd) {
+    p.vectors = 2;
+    p.l2_bytes = 48;  // of 64; taken from Intel's manual
   }
   p.l1_size = static_cast<int64_t>(facts.l1d_bytes);
   p.l2_size = static_cast<int64_t>(facts.l2_bytes);
@@ -201,6 +204,13 @@ double entry_cycles(const KernelRow& row, const WorkSize& size) {
   if (row.isa != Isa::kAmx) return 0;
   const int heights = split_rows(size.m, row).rest != 0 ? 2 : 1;
   return (heights * kTileConfigCycles + kTileReleaseCycles) / static_cast<double>(size.times);
+}
+
+// The epilogue takes five instructions a vector of sums, and three packs for four of them.
+double depthwise_cycles(const CpuFacts& facts, const KernelRow& row, const DepthwiseShape& shape) {
+  constexpr double kEpilogue = 5 + 3 / 4.0;
+  const DepthwiseCost cost = Depthwise::cost(row, shape);
+  return (cost.dots + cost.gather + cost.sums * kEpilogue) / core_ports(facts, row).vectors;
 }
 
 int64_t useful_threads(double cycles, int threads) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "dispatch/cpu.h"
+#include "kernels/depthwise.h"
 #include "kernels/pack.h"
 
 namespace oct {
@@ -60,6 +61,9 @@ double row_sum_cycles(const CorePorts& ports, const KernelRow& row, const WorkSi
 // Cycles that do not depend on the panels: AMX tiles are configured, once for each height of them
 // whatever the times, and switched off after the last one.
 double entry_cycles(const KernelRow& row, const WorkSize& size);
+
+// Cycles of a depthwise row for each pixel of the output.
+double depthwise_cycles(const CpuFacts& facts, const KernelRow& row, const DepthwiseShape& shape);
 
 // How many of `threads` threads so many predicted cycles are worth waking; at least 1.
 int64_t useful_threads(double cycles, int threads);

@@ -1,0 +1,45 @@
+// The cost model, asked about CPUs that this one need not be.
+#include <gtest/gtest.h>
+
+#include "dispatch/cost.h"
+
+namespace oct::test {
+namespace {
+
+CpuFacts zen(int zmm_per_cycle) {
+  CpuFacts facts;
+  facts.vendor = "amd";
+  facts.l1d_bytes = 48 << 10;
+  facts.l2_bytes = 1 << 20;
+  facts.l3_bytes = 32 << 20;
+  facts.zmm_per_cycle = zmm_per_cycle;
+  return facts;
+}
+
+const KernelRow& kernel(const char* name) { return *find_kernel(name); }
+
+// Twice as many channels a vector on as many pipes, or half of these.
+TEST(Cost, WholeDataPathsHalveTheTimeOfDepthwiseKernelsInZmm) {
+  const KernelRow& zmm = kernel("depthwise_u8s8s32_2x64x4_avx512vnni");
+  const KernelRow& ymm = kernel("depthwise_u8s8s32_2x32x4_avxvnni");
+  for (int size : {3, 5})
+    for (int stride : {1, 2}) {
+      const Axis axis{size, stride, 1};
+      const DepthwiseShape shape{640, axis, axis};
+      const double whole = depthwise_cycles(zen(2), zmm, shape);
+      EXPECT_EQ(depthwise_cycles(zen(1), zmm, shape), 2 * whole) << size << ' ' << stride;
+      EXPECT_LT(whole, depthwise_cycles(zen(2), ymm, shape)) << size << ' ' << stride;
+    }
+}
+
+// What ymm registers do in a cycle, zmm registers do where data paths are whole.
+TEST(Cost, WholeDataPathsHaveThePortsOfHalfVectors) {
+  const CorePorts zmm = core_ports(zen(2), kernel("gemm_u8s8s32_6x64x4_avx512vnni"));
+  const CorePorts ymm = core_ports(zen(2), kernel("gemm_u8s8s32_6x32x4_avx512vnni256"));
+  EXPECT_EQ(zmm.multiplies, ymm.multiplies);
+  EXPECT_EQ(zmm.vectors, ymm.vectors);
+  EXPECT_EQ(zmm.loads, ymm.loads);
+}
+
+}  // namespace
+}  // namespace oct::test
