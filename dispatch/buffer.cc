@@ -9,7 +9,7 @@
 namespace oct {
 namespace {
 
-constexpr size_t kArenaFrom = size_t{128} << 10;
+constexpr size_t kArenaFrom = size_t{16} << 10;
 constexpr std::align_val_t kAlign{64};
 constexpr size_t kReach = size_t{1} << 20;  // at least, in one system call
 

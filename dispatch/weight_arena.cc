@@ -10,9 +10,9 @@ namespace {
 
 constexpr size_t kPage = 4096;
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kSmallChunk = size_t{1} << 20;
-// Held by plans, from which on chunks are of huge pages.
-constexpr size_t kHugeFrom = kHugePage / 2;
+constexpr size_t kSmallChunk = size_t{128} << 10;
+// Of addresses: what a chunk's last weights leave over is lost, up to the largest of them.
+constexpr size_t kHugeChunk = 16 * kHugePage;
 
 // MADV_POPULATE_WRITE, which older C libraries do not name; older kernels refuse it, which costs
 // time only.
@@ -59,33 +59,27 @@ uint8_t* WeightArena::place(Chunk& chunk, size_t bytes) {
 }
 
 WeightArena::Chunk& WeightArena::add_chunk(size_t bytes) {
-  const bool huge = bytes + held_ >= kHugeFrom;
+  const bool huge = bytes > kSmallChunk || !chunks_.empty();
   chunks_.reserve(chunks_.size() + 1);  // so that what is mapped is not lost
-  const size_t size = huge ? round_up(bytes, kHugePage) : kSmallChunk;
+  const size_t size = huge ? std::max(round_up(bytes, kHugePage), kHugeChunk) : kSmallChunk;
   uint8_t* const data = huge ? map_huge(size) : map(size);
-  chunks_.push_back({data, size, {}});
+  chunks_.push_back({data, size, huge ? kHugePage : kPage, {}});
   return chunks_.back();
 }
 
 uint8_t* WeightArena::take(size_t bytes) {
   bytes = round_up(std::max<size_t>(bytes, 1), kPage);
-  uint8_t* data = nullptr;
-  {
-    std::lock_guard lock(mutex_);
-    for (size_t i = 0; i < chunks_.size() && !data; ++i) data = place(chunks_[i], bytes);
-    if (!data) {
-      Chunk& chunk = add_chunk(bytes);
-      try {
-        data = place(chunk, bytes);
-      } catch (...) {
-        munmap(chunk.data, chunk.bytes);
-        chunks_.pop_back();
-        throw;
-      }
-    }
-    held_ += bytes;
+  std::lock_guard lock(mutex_);
+  for (Chunk& chunk : chunks_)
+    if (uint8_t* const data = place(chunk, bytes)) return data;
+  Chunk& chunk = add_chunk(bytes);
+  try {
+    return place(chunk, bytes);
+  } catch (...) {
+    munmap(chunk.data, chunk.bytes);
+    chunks_.pop_back();
+    throw;
   }
-  return data;
 }
 
 void WeightArena::populate(uint8_t* begin, const uint8_t* end) noexcept {
@@ -102,25 +96,27 @@ WeightArena::Place WeightArena::find(const uint8_t* data) {
                               [begin](const Piece& p) { return p.begin == begin; })};
 }
 
-// Huge pages behind the last piece go back to the system.
+// Gives the system the whole pages between piece `next` and the one before.
+void WeightArena::release_behind(const Chunk& chunk, size_t next) noexcept {
+  const size_t from = round_up(next > 0 ? chunk.pieces[next - 1].end : 0, chunk.page);
+  const size_t end = next < chunk.pieces.size() ? chunk.pieces[next].begin : chunk.bytes;
+  const size_t to = end / chunk.page * chunk.page;
+  if (from < to) madvise(chunk.data + from, to - from, MADV_DONTNEED);
+}
+
 void WeightArena::shrink(const uint8_t* data, size_t bytes) noexcept {
   std::lock_guard lock(mutex_);
   const auto [chunk, piece] = find(data);
-  const size_t end = piece->begin + round_up(std::max<size_t>(bytes, 1), kPage);
-  held_ -= piece->end - end;
-  piece->end = end;
-  const size_t kept = round_up(end, kHugePage);
-  if (piece + 1 != chunk->pieces.end() || kept >= chunk->bytes) return;
-  munmap(chunk->data + kept, chunk->bytes - kept);
-  chunk->bytes = kept;
+  piece->end = piece->begin + round_up(std::max<size_t>(bytes, 1), kPage);
+  release_behind(*chunk, static_cast<size_t>(piece - chunk->pieces.begin()) + 1);
 }
 
 void WeightArena::give_back(const uint8_t* data) noexcept {
   std::lock_guard lock(mutex_);
   const auto [chunk, piece] = find(data);
-  held_ -= piece->end - piece->begin;
-  chunk->pieces.erase(piece);
-  if (!chunk->pieces.empty()) return;
+  const auto next = chunk->pieces.erase(piece);
+  if (!chunk->pieces.empty())
+    return release_behind(*chunk, static_cast<size_t>(next - chunk->pieces.begin()));
   munmap(chunk->data, chunk->bytes);
   chunks_.erase(chunk);
 }
@@ -128,7 +124,14 @@ void WeightArena::give_back(const uint8_t* data) noexcept {
 size_t WeightArena::mapped() const {
   std::lock_guard lock(mutex_);
   size_t bytes = 0;
-  for (const Chunk& chunk : chunks_) bytes += chunk.bytes;
+  for (const Chunk& chunk : chunks_) {
+    size_t end = 0;
+    for (const Piece& piece : chunk.pieces) {
+      const size_t begin = std::max(end, piece.begin / chunk.page * chunk.page);
+      end = std::max(end, round_up(piece.end, chunk.page));
+      bytes += end - begin;
+    }
+  }
   return bytes;
 }
 

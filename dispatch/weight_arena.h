@@ -1,11 +1,10 @@
-// Memory for large packed weights, shared by all plans of the process.
+// Memory for packed weights, shared by all plans of the process.
 //
-// A page fault costs up to 2 us (virtual machines), most of creating a plan if weights fault in
-// page by page. The arena therefore maps chunks of 2 MiB pages and places weights in them back to
-// back, and has the system fill what they take in a few calls; huge pages also spare the kernels
-// TLB misses. Chunks of ordinary pages come first, until plans hold enough that a huge page which
-// is never filled cannot double what the process uses. A chunk goes back to the system when the
-// last weights in it do.
+// A page fault costs 1 to 2 us (virtual machines), most of creating a plan if weights fault in page
+// by page. The arena therefore reserves chunks of addresses for 2 MiB pages and places weights in
+// them back to back, however these lie to the pages: only what they cover is filled. Huge pages
+// also spare the kernels TLB misses. A small chunk of ordinary pages comes first, so that few
+// weights do not take a huge page. Pages that no weights cover any more go back to the system.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +22,8 @@ class WeightArena {
   WeightArena(const WeightArena&) = delete;
   WeightArena& operator=(const WeightArena&) = delete;
 
-  // Memory on a page boundary, whose pages the system fills when they are first touched; throws
-  // std::bad_alloc.
+  // Memory on a boundary of ordinary pages, which the system fills when they are first touched;
+  // throws std::bad_alloc.
   uint8_t* take(size_t bytes);
   // Has it fill them at once, in one call.
   static void populate(uint8_t* begin, const uint8_t* end) noexcept;
@@ -33,7 +32,7 @@ class WeightArena {
   // What take() returned.
   void give_back(const uint8_t* data) noexcept;
 
-  // Bytes of all chunks.
+  // Bytes of the pages that weights cover.
   size_t mapped() const;
 
  private:
@@ -42,19 +41,19 @@ class WeightArena {
   };
   struct Chunk {
     uint8_t* data;
-    size_t bytes;
+    size_t bytes, page;
     std::vector<Piece> pieces;  // by address
   };
 
   using Place = std::pair<std::vector<Chunk>::iterator, std::vector<Piece>::iterator>;
 
   static uint8_t* place(Chunk& chunk, size_t bytes);
+  static void release_behind(const Chunk& chunk, size_t next) noexcept;
   Place find(const uint8_t* data);
   Chunk& add_chunk(size_t bytes);
 
   mutable std::mutex mutex_;
   std::vector<Chunk> chunks_;
-  size_t held_ = 0;  // bytes of all pieces
 };
 
 // The process's arena.

@@ -3,7 +3,9 @@
 #include "dispatch/weight_arena.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <thread>
@@ -80,7 +82,7 @@ TEST(WeightArena, ThreadsShareIt) {
   EXPECT_EQ(arena.mapped(), 0u);
 }
 
-// Weights of any number and size take at most twice their size and a chunk.
+// Weights of any number and size take no more than their size, rounded up, and a huge page.
 TEST(WeightArena, LittleIsWasted) {
   WeightArena arena;
   std::vector<Weights> held;
@@ -88,8 +90,14 @@ TEST(WeightArena, LittleIsWasted) {
   for (size_t bytes : {130 << 10, 200 << 10, 600 << 10, 1 << 20, 700 << 10, 5 << 19, 130 << 10}) {
     held.emplace_back(arena, bytes, uint8_t{1});
     sum += bytes;
-    EXPECT_LE(arena.mapped(), sum + 2 * kMiB + kMiB / 2) << "for " << sum << " bytes";
+    EXPECT_LE(arena.mapped(), sum + 2 * kMiB) << "for " << sum << " bytes";
   }
+}
+
+TEST(WeightArena, FewWeightsTakeNoHugePage) {
+  WeightArena arena;
+  const Weights one(arena, 20 << 10, 1), other(arena, 100 << 10, 2);
+  EXPECT_EQ(arena.mapped(), size_t{120} << 10);
 }
 
 // What one plan leaves is taken by the next while others hold the chunk.
@@ -98,7 +106,7 @@ TEST(WeightArena, GapsAreUsedAgain) {
   const Weights first(arena, 300 << 10, 1);
   for (int i = 0; i < 100; ++i) {
     const Weights passing(arena, 500 << 10, 2);
-    EXPECT_EQ(arena.mapped(), kMiB);
+    EXPECT_EQ(arena.mapped(), 2 * kMiB);
   }
 }
 
@@ -116,6 +124,27 @@ TEST(WeightArena, WhatIsNotNeededIsGivenBack) {
   EXPECT_EQ(large[3 * kMiB - 1], 1);
   arena.give_back(large);
   EXPECT_TRUE(next.intact());
+}
+
+size_t resident_bytes(uint8_t* data, size_t bytes) {
+  std::vector<unsigned char> pages(bytes / 4096);
+  EXPECT_EQ(mincore(data, bytes, pages.data()), 0);
+  return 4096 * static_cast<size_t>(std::count_if(pages.begin(), pages.end(),
+                                                  [](unsigned char page) { return page & 1; }));
+}
+
+// Between weights that stay, too.
+TEST(WeightArena, PagesThatNothingCoversLeaveTheProcess) {
+  WeightArena arena;
+  const Weights before(arena, kMiB, 1);
+  uint8_t* const large = arena.take(6 * kMiB);
+  const Weights behind(arena, kMiB, 2);
+  std::memset(large, 3, 6 * kMiB);
+  EXPECT_EQ(resident_bytes(large, 6 * kMiB), 6 * kMiB);
+  arena.give_back(large);
+  EXPECT_EQ(arena.mapped(), 4 * kMiB);
+  EXPECT_LE(resident_bytes(large, 6 * kMiB), 2 * kMiB);
+  EXPECT_TRUE(before.intact() && behind.intact());
 }
 
 TEST(WeightArena, TooMuchIsBadAlloc) {
