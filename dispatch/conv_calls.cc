@@ -57,7 +57,7 @@ RowSplit ConvCalls::split_outputs(int64_t count, const KernelRow& row) {
     split_row_ = &row;
     split_count_ = count;
     split_ = plan_.tile_rows ? split_evenly(count, plan_.tile_rows)
-                             : split_rows(count, row, plan_.most_rows(row));
+                             : split_rows(count, row);
   }
   return split_;
 }

@@ -96,9 +96,6 @@ struct oct_qconv {
 
   // Products of one tap in a sum: tap_k, less what fills up a folded one.
   int64_t real_tap_k() const { return shape.taps() * shape.group_in() / tap_count; }
-  int most_rows(const oct::KernelRow& of) const {
-    return in_lanes ? oct::lane_rows(static_cast<int>(shape.group_in())) : of.mr;
-  }
   // Which output channel of the panel a number of per-column arrays belongs to.
   int channel_of(int column) const {
     return in_lanes ? oct::lane_channel(static_cast<int>(shape.group_in()), column) : column;

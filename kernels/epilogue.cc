@@ -220,7 +220,10 @@ class RowEmitter {
   }
 
   void unzip() {
-    if (r.byte_order) return as.vpshufb(acc[0], acc[0], as.constant(*r.byte_order));
+    if (r.byte_order) {
+      if (!r.byte_order->empty()) as.vpshufb(acc[0], acc[0], as.constant(*r.byte_order));
+      return;
+    }
     const auto index_role = r.pool.take();
     const Xmm index = w.reg(index_role.index());
     w.load_unzip_index(index);

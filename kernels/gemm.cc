@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "kernels/gemm_lanes.h"
 #include "kernels/gemm_vector.h"
 #include "kernels/pack.h"
 
@@ -19,13 +18,9 @@ std::string cache_key(const KernelRow& row, const GemmSpec& s) {
   return key + s.epilogue.key();
 }
 
-int gemm_rows(const KernelRow& row, const GemmSpec& spec) {
-  return spec.in_lanes ? std::min(row.mr, lane_rows(spec.group_in)) : row.mr;
-}
-
 std::shared_ptr<const Code> generate(const KernelRow& row, const GemmSpec& spec) {
   Assembler as;
-  for (int m = row.entry_rows; m <= gemm_rows(row, spec); m += row.entry_rows)
+  for (int m = row.entry_rows; m <= row.mr; m += row.entry_rows)
     row.emit(as, row, spec, m);
   return as.finish(row.name);
 }
@@ -50,7 +45,7 @@ GemmCode gemm_code(CodeCache& cache, const KernelRow& row, const GemmSpec& spec)
   result.spec = spec;
   result.tiles = row.isa == Isa::kAmx;
   result.code = cache.get(cache_key(row, spec), [&] { return generate(row, spec); });
-  for (int m = 1; m <= gemm_rows(row, spec); ++m)
+  for (int m = 1; m <= row.mr; ++m)
     result.entry[m] =
         reinterpret_cast<GemmFn>(result.code->entry(static_cast<size_t>((m - 1) / row.entry_rows)));
   return result;

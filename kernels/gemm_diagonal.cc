@@ -2,7 +2,7 @@
 //
 //   group_out fills vectors   broadcasts, as dense B does, but of the vector's own group, of whole
 //                             dwords
-//   a panel of 64 channels    one vpermd of the row's 64 bytes
+//   a panel of 64 channels    one vpermd of the row's 64 bytes; for 8-bit outputs see gemm_lanes.h
 //   groups of one channel     bytes extended to dwords; nothing is read beyond the columns
 //   otherwise                 a vector sees a window of A, up to 16 bytes wide; a byte shuffle
 //                             hands every lane the next four bytes of its group

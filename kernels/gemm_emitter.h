@@ -172,7 +172,7 @@ class GemmEmitter {
   // ---- gemm_diagonal.cc ----
   bool broadcasts() const { return spec.group_out % w.lanes() == 0 && spec.group_in % kKr == 0; }
   bool permutes() const {
-    return w.lanes() == 16 && spec.n == 64 && spec.group_in == spec.group_out &&
+    return !broadcasts() && w.lanes() == 16 && spec.n == 64 && spec.group_in == spec.group_out &&
            spec.group_in % kKr == 0;
   }
   bool extends() const { return spec.group_in == 1 && spec.group_out == 1; }
@@ -186,7 +186,6 @@ class GemmEmitter {
 
   // ---- gemm_lanes.cc ----
   void lane_dots(Rows rows);
-  std::vector<Xmm> gather_lanes(int i);
   std::vector<uint32_t> lane_bytes() const;
 
   // ---- general registers, one role each; those of the epilogue have served by then ----

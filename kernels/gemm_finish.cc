@@ -12,7 +12,6 @@ using Xbyak::Xmm;
 
 void GemmEmitter::finish_rows() {
   load_epilogue_args();
-  if (spec.in_lanes) as.mov(rK, arg(offsetof(GemmArgs, init)));
   const int together = epilogue_rows_together(w, spec.epilogue, spec.n);
   const auto rows_from = [&](int i) { return Rows{i, std::min(i + together, m)}; };
   const std::vector<HeldB> b = hold_last_steps();
@@ -99,8 +98,7 @@ void GemmEmitter::epilogue(Rows rows, const Amid* amid) {
   std::vector<Xmm> sums;
   for (int i = rows.begin; i < rows.end; ++i) {
     std::vector<Xmm> of_row;
-    if (spec.in_lanes) of_row = gather_lanes(i);
-    for (int j = 0; !spec.in_lanes && j < nv; ++j) of_row.push_back(acc(i, j));
+    for (int j = 0; j < nv; ++j) of_row.push_back(acc(i, j));
     add_row_terms(i, of_row.data(), static_cast<int>(of_row.size()));
     sums.insert(sums.end(), of_row.begin(), of_row.end());
   }

@@ -69,7 +69,7 @@ Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
 
 GemmEmitter::GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
     : as(as), spec(spec), m(m),
-      nv(spec.in_lanes ? spec.group_in : (spec.n + row.lanes - 1) / row.lanes),
+      nv((spec.n + row.lanes - 1) / row.lanes),
       packed_a(row.a_form == AForm::kPairs16), mixed(row.b_form == BForm::kMixed),
       words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
       vector_registers_(vector_registers(row.isa)), pool(vector_registers_),
@@ -162,10 +162,6 @@ void GemmEmitter::init_sums() {
 
 void GemmEmitter::init_row(int i) {
   for (int j = 0; j < nv; ++j) {
-    if (spec.in_lanes) {
-      w.zero(acc(i, j));
-      continue;
-    }
     const Address from = as.ptr[rTmp + j * w.bytes()];
     if (packed_a) {
       as.vpbroadcastd(acc(i, j), as.ptr[rRowInit + 4 * i]);
