@@ -8,15 +8,17 @@
 namespace oct {
 namespace {
 
-// The input rows of a call: their first column in the image, or null where they are padding.
-template <size_t size>
-void list_rows(const DepthwiseImage& image, int64_t row, int count, const uint8_t* (&rows)[size]) {
+// The input rows of a call from `column` on, or null where they are padding; whether any is.
+bool list_rows(const DepthwiseImage& image, int64_t row, int64_t column, int count,
+               const uint8_t** rows) {
+  bool padding = false;
   for (int i = 0; i < count; ++i) {
     const bool in = static_cast<uint64_t>(row + i) < static_cast<uint64_t>(image.height);
-    rows[i] = in ? image.a + (row + i) * image.a_row_bytes +
-                       std::max<int64_t>(0, -image.pad_left) * image.a_pixel_bytes
-                 : nullptr;
+    rows[i] =
+        in ? image.a + (row + i) * image.a_row_bytes + column * image.a_pixel_bytes : nullptr;
+    padding |= !in;
   }
+  return padding;
 }
 
 }  // namespace
@@ -48,8 +50,10 @@ void Depthwise::run_window(const DepthwiseImage& image, IndexRange rows, const F
   DepthwiseWindowArgs args;
   args.output_rows = rows.end - rows.begin;
   const size_t variant = form.run[0] && (args.output_rows == 1 || !form.run[1]) ? 0 : 1;
-  args.column = -image.pad_left;
-  args.width = image.width;
+  args.row_bytes = image.a_row_bytes;
+  args.pixel_bytes = image.a_pixel_bytes;
+  args.column = -image.pad_left * image.a_pixel_bytes;
+  args.width_bytes = image.width * image.a_pixel_bytes;
   args.a_shift = a_shift_ * 0x01010101u;
   args.padding = static_cast<uint8_t>(a_zero_point_ + a_shift_) * 0x01010101u;
   args.pixels = image.c_width;
@@ -60,21 +64,28 @@ void Depthwise::run_window(const DepthwiseImage& image, IndexRange rows, const F
 
   const uint8_t* first[kMaxWindowRows];
   const int inputs = form.inputs[variant];
-  list_rows(image, rows.begin * shape_.vertical.stride - image.pad_top, inputs, first);
-  for (int64_t b = blocks.begin; b < blocks.end; ++b) {
-    const Block& block = blocks_[static_cast<size_t>(b)];
-    for (int i = 0; i < inputs; ++i) {
-      args.rows[i] = first[i] ? first[i] + block.channel : padding_.bytes;
-      args.step_bytes[i] = first[i] ? image.a_pixel_bytes : 0;
-    }
-    args.weights = packed(block.weights[variant]);
-    args.init = reinterpret_cast<const int32_t*>(packed(block.init));
-    args.outputs.mult = reinterpret_cast<const float*>(packed(block.mult));
-    args.outputs.bias = reinterpret_cast<const float*>(packed(block.bias));
-    args.outputs.c = image.c + rows.begin * image.c_row_bytes +
-                     block.channel * static_cast<int64_t>(element_bytes_);
-    reinterpret_cast<DepthwiseWindowFn>(form.run[variant])(&args);
+  const bool padding =
+      list_rows(image, rows.begin * shape_.vertical.stride - image.pad_top, 0, inputs, first);
+  for (int i = 0; i < inputs; ++i) {
+    args.rows[i] = first[i] ? first[i] : padding_.bytes;
+    args.in_image[i] = first[i] ? -1 : 0;
   }
+  const int64_t together = depthwise_window_columns(shape_.horizontal);
+  args.inside_bytes = padding ? 0 : (image.width + 1 - together) * image.a_pixel_bytes;
+
+  const Block& block = blocks_[static_cast<size_t>(blocks.begin)];
+  args.channel = block.channel;
+  args.base = args.rows[0] + block.channel;
+  args.blocks = blocks.end - blocks.begin;
+  args.block_bytes =
+      args.blocks > 1 ? blocks_[static_cast<size_t>(blocks.begin + 1)].init - block.init : 0;
+  args.weights = packed(block.weights[variant]);
+  args.init = reinterpret_cast<const int32_t*>(packed(block.init));
+  args.outputs.mult = reinterpret_cast<const float*>(packed(block.mult));
+  args.outputs.bias = reinterpret_cast<const float*>(packed(block.bias));
+  args.outputs.c = image.c + rows.begin * image.c_row_bytes +
+                   block.channel * static_cast<int64_t>(element_bytes_);
+  reinterpret_cast<DepthwiseWindowFn>(form.run[variant])(&args);
 }
 
 // Blocks share cache lines. Rows of pixels far too long for L1 go in parts whose input stays there
@@ -108,8 +119,9 @@ void Depthwise::run_rolling(const DepthwiseImage& image, IndexRange rows, const 
 
   const uint8_t* first[kMaxRollingRows];
   const int inputs = form.inputs[variant];
-  list_rows(image, rows.begin * shape_.vertical.stride - image.pad_top, inputs, first);
-  args.shared_step_bytes = std::count(first, first + inputs, nullptr) ? 0 : image.a_pixel_bytes;
+  const bool padding = list_rows(image, rows.begin * shape_.vertical.stride - image.pad_top,
+                                 std::max<int64_t>(0, -image.pad_left), inputs, first);
+  args.shared_step_bytes = padding ? 0 : image.a_pixel_bytes;
   const int64_t parts = rolling_parts(image, inputs);
   for (int64_t part_index = 0; part_index < parts; ++part_index) {
     const IndexRange pixels = part(image.c_width, parts, part_index);

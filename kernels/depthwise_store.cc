@@ -28,6 +28,11 @@ void DepthwiseStore::load_args(const Reg64& args, size_t offset) {
   as.mov(rParams, arg(offsetof(DepthwiseOutputs, epilogue)));
 }
 
+void DepthwiseStore::next_block(const Reg64& bytes) {
+  as.add(rMult, bytes);
+  as.add(rBias, bytes);
+}
+
 void DepthwiseStore::begin_step() {
   if (vector_registers(row.isa) < 32 || spec.epilogue.c_type == DType::kS32) return;
   for (int j = 0; j < kDepthwiseQuarters; ++j) {

@@ -1,12 +1,15 @@
 // 3x3. Registers, of 32: 8 sums, and
-//   stride 1   the columns x and x + 1, 4 each; what column x + 2 is loaded into, 6; multipliers, 4
-//   stride 2   one column at a time, 9, the last of which is the next pixel's first
-// As many weights as fit (stride 2: all twelve), and two temporaries of the epilogue.
+//   stride 1   four columns, two of which are new, 4 each; multipliers, 4
+//   stride 2   one column at a time, 9, the last of which is the next pixel's first; weights, 12
+// and two temporaries of the epilogue.
 //
-// What limits it on Zen 4, for 64 channels of a pixel of two output rows with 512-bit vectors: the
-// 24 vpdpbusd and 8 multiplications of the epilogue on two 256-bit pipes, 32 cycles; beside 14
-// shuffles (34 with stride 2, two of whose three pipes the above leave to them: 44 cycles) and 16
-// conversions on others. Measured: about 42 and 53.
+// What limits it, for 64 channels of a pixel of two output rows with 512-bit vectors:
+//   Zen 4   the 24 vpdpbusd and 8 multiplications of the epilogue on two 256-bit pipes, 32 cycles;
+//           beside 14 shuffles (34 with stride 2, two of whose three pipes the above leave to them:
+//           44 cycles) and 16 conversions on others
+//   Zen 5   the same on two 512-bit pipes, 16 cycles, beside 12 to 18 shuffles, 6 packs and 16
+//           conversions, so that all four pipes are full; and loads, two a cycle of whatever
+//           size: stride 1 takes two pixels at a time to load weights half as often
 
 #include "kernels/depthwise_window.h"
 
@@ -20,31 +23,137 @@ namespace {
 
 constexpr int kKernel = 3;
 
+// What both strides share: quads of sums, and weights.
 class Window3Emitter : public WindowEmitter {
  public:
-  Window3Emitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis)
-      : WindowEmitter(as, row, spec, axis), stride(axis.stride), quads(inputs > kSources ? 2 : 1) {
-    for (int i = 0; i < (stride == 1 ? kKernel - 1 : 0) * kQuarters; ++i) carried.push_back(take());
-    for (int i = 0; i < (quads == 2 ? 9 : 6); ++i) column.push_back(take());
-    for (int i = 0; i < spec.outputs * kQuarters; ++i) sums.push_back(take());
-    rows.assign(column.begin(), column.begin() + inputs);
+  Window3Emitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis,
+                 int weight_rows)
+      : WindowEmitter(as, row, spec, axis), weight_rows(weight_rows) {
+    for (int i = 0; i < 2 * kQuarters; ++i) sums.push_back(take());
+  }
+
+ protected:
+  // Of quarter q, column t and output row r.
+  int weights_of(int q, int t, int r) const {
+    return (q * kKernel + t) * weight_rows + std::min(r, weight_rows - 1);
+  }
+  const Xmm& acc(int i, int q) const { return sums[static_cast<size_t>(i * kQuarters + q)]; }
+  DepthwiseStore::Quarters quarters(int i) const {
+    return {acc(i, 0), acc(i, 1), acc(i, 2), acc(i, 3)};
+  }
+
+  const int weight_rows;  // output rows with weights of their own
+
+ private:
+  std::vector<Xmm> sums;
+};
+
+// Two pixels at a time, one output row after the other.
+class Stride1Emitter : public Window3Emitter {
+ public:
+  Stride1Emitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis)
+      : Window3Emitter(as, row, spec, axis, spec.outputs) {
+    for (int i = 0; i < 2 * kColumns * kQuarters; ++i) columns.push_back(take());
+    for (int place = 0; place < kColumns; ++place) {
+      // The temporaries are those of the first sums.
+      const Xmm v[] = {column(kColumns + place, 3), column(kColumns + place, 0), acc(0, 0),
+                       column(kColumns + place, 2)};
+      rows[place].assign(v, v + inputs);
+    }
   }
 
  private:
   void body() override {
-    if (stride == 1) store.begin_step();
-    hold_weights(kKernel * kQuarters * weight_rows());
-    load_column();
-    if (stride == 1) {
-      carry(1);
-      load_column();
-      carry(1);
+    if (is_int8(spec.epilogue.c_type)) store.begin_step();
+    hold_weights(kKernel * kQuarters * weight_rows);
+    load_columns(0, kColumns);
+    carry();
+    Xbyak::Label top, single, end;
+    as.dec(rPixels);
+    as.jz(single);
+    as.align(32);
+    as.L(top);
+    pixels(kColumns);
+    carry();
+    as.sub(rPixels, kColumns);
+    as.jg(top);
+    as.jl(end);
+    as.L(single);
+    pixels(1);
+    as.L(end);
+  }
+
+  void carry() {
+    for (int i = 0; i < kColumns; ++i)
+      for (int q = 0; q < kQuarters; ++q) as.vmovaps(column(i, q), column(kColumns + i, q));
+  }
+
+  // The next one or two.
+  void pixels(int count) {
+    load_columns(0, count);
+    for (int r = 0; r < spec.outputs; ++r) {
+      load_init_pointer();
+      for (int q = 0; q < kQuarters; ++q) {
+        load_init(acc(0, q), q);
+        if (count > 1) as.vmovaps(acc(1, q), acc(0, q));
+      }
+      for (int q = 0; q < kQuarters; ++q)
+        for (int t = 0; t < kKernel; ++t) {
+          const int index = weights_of(q, t, r);
+          if (count > 1)
+            dots(acc(0, q), column(t, q), acc(1, q), column(t + 1, q), index);
+          else
+            dot(acc(0, q), column(t, q), index);
+        }
+      for (int i = 0; i < count; ++i) store_row(r, quarters(i));
     }
+  }
+
+  void interleave(int place) override {
+    const Xmm t[] = {column(kColumns + place, 1), acc(0, 1)};
+    const auto& v = rows[place];
+    const Xmm sources[kSources] = {v[0], v[1], v[2], column(kColumns + place, 2)};
+    interleave_sources(as, sources, t, v[static_cast<size_t>(std::min(inputs, kSources) - 1)]);
+  }
+  std::vector<Xmm> interleaved(int place) const override {
+    const auto first = columns.begin() + (kColumns + place) * kQuarters;
+    return {first, first + kQuarters};
+  }
+
+  // Quarter q of columns 0 and 1, which are kept, and of 2 and 3, which were loaded.
+  const Xmm& column(int c, int q) const { return columns[static_cast<size_t>(c * kQuarters + q)]; }
+
+  std::vector<Xmm> columns;
+};
+
+class Stride2Emitter : public Window3Emitter {
+ public:
+  Stride2Emitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis)
+      : Window3Emitter(as, row, spec, axis, 1), quads(spec.outputs) {
+    for (int i = 0; i < (quads == 2 ? 9 : 6); ++i) column.push_back(take());
+    rows[0].assign(column.begin(), column.begin() + inputs);
+  }
+
+ private:
+  void body() override {
+    hold_weights(kKernel * kQuarters);
+    load_columns(0, 1);
     as.loop(rPixels, [&] { pixel(); });
   }
 
-  // Output rows with weights of their own.
-  int weight_rows() const { return quads == 2 ? 1 : spec.outputs; }
+  void pixel() {
+    load_init_pointer();
+    for (int q = 0; q < kQuarters; ++q) {
+      load_init(acc(0, q), q);
+      if (spec.outputs > 1) as.vmovaps(acc(1, q), acc(0, q));
+    }
+    for (int t = 0; t < kKernel; ++t) {
+      if (t > 0) load_columns(0, 1);
+      for (int q = 0; q < kQuarters; ++q)
+        for (int r = 0; r < spec.outputs; ++r) dot(acc(r, q), loaded(r, q), weights_of(q, t, r));
+    }
+    for (int r = 0; r < spec.outputs; ++r) store_row(r, quarters(r));
+  }
 
   // Where a column's quarter q of a quad is.
   const Xmm& loaded(int quad, int q) const {
@@ -53,7 +162,7 @@ class Window3Emitter : public WindowEmitter {
     const int at = quads == 1 ? kOneQuad[q] : kTwoQuads[quad][q];
     return column[static_cast<size_t>(at)];
   }
-  std::vector<Xmm> interleaved() const override {
+  std::vector<Xmm> interleaved(int) const override {
     std::vector<Xmm> v;
     for (int quad = 0; quad < quads; ++quad)
       for (int q = 0; q < kQuarters; ++q) v.push_back(loaded(quad, q));
@@ -61,11 +170,10 @@ class Window3Emitter : public WindowEmitter {
   }
 
   // Two quads share the interleaved bytes of their common rows.
-  void interleave() override {
+  void interleave(int) override {
     const auto& v = column;
     if (quads == 1)
-      return interleave_sources(as, v.data(), v.data() + kSources,
-                                rows[static_cast<size_t>(std::min(inputs, kSources) - 1)]);
+      return interleave_sources(as, v.data(), v.data() + kSources, v[kKernel - 1]);
     const Xmm &low01 = v[5], &high01 = v[0], &low23 = v[1], &high23 = v[2], &low44 = v[3],
               &high44 = v[4];
     as.vpunpcklbw(low01, v[0], v[1]);
@@ -84,47 +192,8 @@ class Window3Emitter : public WindowEmitter {
     as.vpunpckhwd(v[2], high23, high44);
   }
 
-  // The columns move on: what was loaded becomes column `to` of those that are kept.
-  void carry(int to) {
-    for (int q = 0; q < kQuarters; ++q) {
-      for (int c = 0; c < to; ++c) as.vmovaps(kept(c, q), kept(c + 1, q));
-      as.vmovaps(kept(to, q), loaded(0, q));
-    }
-  }
-  const Xmm& kept(int c, int q) const { return carried[static_cast<size_t>(c * kQuarters + q)]; }
-  const Xmm& acc(int r, int q) const { return sums[static_cast<size_t>(r * kQuarters + q)]; }
-
-  void pixel() {
-    load_init_pointer();
-    for (int q = 0; q < kQuarters; ++q) {
-      load_init(acc(0, q), q);
-      if (spec.outputs > 1) as.vmovaps(acc(1, q), acc(0, q));
-    }
-    if (stride == 1) {
-      load_column();
-      for (int q = 0; q < kQuarters; ++q)
-        for (int t = 0; t < kKernel; ++t)
-          for (int r = 0; r < spec.outputs; ++r)
-            tap(r, t, q, t < kKernel - 1 ? kept(t, q) : loaded(0, q));
-      carry(kKernel - 2);
-    } else {
-      for (int t = 0; t < kKernel; ++t) {
-        if (t > 0) load_column();
-        for (int q = 0; q < kQuarters; ++q)
-          for (int r = 0; r < spec.outputs; ++r) tap(r, t, q, loaded(quads == 2 ? r : 0, q));
-      }
-    }
-    for (int r = 0; r < spec.outputs; ++r)
-      store_row(r, {acc(r, 0), acc(r, 1), acc(r, 2), acc(r, 3)});
-  }
-
-  void tap(int r, int t, int q, const Xmm& a) {
-    const int own = weight_rows();
-    dot(acc(r, q), a, (q * kKernel + t) * own + (own == 1 ? 0 : r));
-  }
-
-  const int stride, quads;
-  std::vector<Xmm> carried, column, sums;
+  const int quads;
+  std::vector<Xmm> column;
 };
 
 DepthwiseTaps taps3(int outputs, int stride) {
@@ -169,10 +238,13 @@ int depthwise_window_inputs(const KernelRow& row, const DepthwiseSpec& spec, con
   return axis.kernel + (depthwise_window_rows(row, spec) - 1) * axis.stride;
 }
 
+int depthwise_window_columns(const Axis& axis) { return axis.stride == 1 ? 2 : 1; }
+
 void emit_depthwise_window(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,
                            const Axis& axis) {
   if (axis.kernel == kWindow5) return emit_depthwise_window5(as, row, spec, axis);
-  Window3Emitter(as, row, spec, axis).emit();
+  if (axis.stride == 1) return Stride1Emitter(as, row, spec, axis).emit();
+  Stride2Emitter(as, row, spec, axis).emit();
 }
 
 }  // namespace oct

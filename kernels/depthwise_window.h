@@ -24,19 +24,27 @@ namespace oct {
 inline constexpr int kMaxWindowRows = 17;
 inline constexpr int kWindow5 = 5;  // the larger kernel
 
-// One call: `pixels` pixels of `output_rows` output rows.
+// One call: `pixels` pixels of `output_rows` output rows, for `blocks` neighbouring blocks of
+// channels. Columns are bytes from column 0 of the image.
 struct DepthwiseWindowArgs {
-  // Of every input row, the first channel of the block in the first column at or right of
-  // `column` that is in the image; and the step to the next column, 0 for rows that are padding.
-  // Both are lost.
+  // Of every input row, channel 0 in column 0; and -1 if it is in the image, or 0 if it is a vector
+  // of padding.
   const uint8_t* rows[kMaxWindowRows];
-  int64_t step_bytes[kMaxWindowRows];
-  int64_t column, width;      // the first tap's column; columns from 0 to width are in the image
+  int64_t in_image[kMaxWindowRows];
+  int64_t channel;      // of the first block; lost
+  const uint8_t* base;  // rows[0] + channel, if all rows are in the image; lost
+  int64_t row_bytes, pixel_bytes;
+  int64_t column;       // the first tap's
+  int64_t width_bytes;  // columns from 0 to here are in the image
+  // From columns 0 to here, depthwise_window_columns of them are loaded from `base` at once; 0 if a
+  // row is padding.
+  int64_t inside_bytes;
   uint32_t a_shift, padding;  // the byte to add to A; the padding's byte, shifted; both four times
   const void* weights;        // packed: quarters, dots, output rows with weights of their own
-  const int32_t* init;        // where sums start; in the lanes' order
-  DepthwiseOutputs outputs;   // place_bytes: from group to group
-  int64_t pixels;             // >= 1
+  const int32_t* init;        // where sums start; in the lanes' order; lost
+  int64_t block_bytes;        // from arrays of one block to those of the next
+  DepthwiseOutputs outputs;   // place_bytes: from group to group; c is lost
+  int64_t pixels, blocks;     // >= 1; blocks is lost
   int64_t output_rows;        // 1 .. depthwise_window_rows; the spec's with one group
 };
 
@@ -54,6 +62,9 @@ bool depthwise_window_has(const KernelRow& row, const DepthwiseSpec& spec, const
 // Output rows of a call, at most; and the input rows that it lists.
 int depthwise_window_rows(const KernelRow& row, const DepthwiseSpec& spec);
 int depthwise_window_inputs(const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis);
+
+// Columns that are loaded together.
+int depthwise_window_columns(const Axis& axis);
 
 // For the axes that fit, which are equal.
 void emit_depthwise_window(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,

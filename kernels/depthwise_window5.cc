@@ -33,8 +33,10 @@ class Window5Emitter : public WindowEmitter {
     for (int i = 0; i < kFlight * kQuarters; ++i) sums.push_back(take());
     for (int i = 0; i < kSources + 2; ++i) column.push_back(take());
     for (Xmm& v : last_rows) v = take();
-    rows.assign(column.begin(), column.begin() + kSources);
-    rows.push_back(last_rows[0]);
+    for (int odd = 0; odd < kColumns; ++odd) {
+      rows[odd].assign(column.begin(), column.begin() + kSources);
+      rows[odd].push_back(last_rows[odd]);
+    }
   }
 
  private:
@@ -78,8 +80,7 @@ class Window5Emitter : public WindowEmitter {
       for (int q = 0; q < kQuarters; ++q) load_init(acc(kFlight - 1, q), q);
     }
     for (int odd = 0; odd < (left > 1 ? 2 : 1); ++odd) {
-      rows.back() = last_rows[odd];
-      load_column();
+      load_columns(odd, 1);
       for (int q = 0; q < kQuarters; ++q)
         for (int f = std::max(first, odd); f < left; ++f)
           dot(acc(f, q), quarter(q), q * kDots + kWindow5 - 1 + odd - 2 * f);
@@ -95,11 +96,11 @@ class Window5Emitter : public WindowEmitter {
     static constexpr int kPlaces[kQuarters] = {1, 4, 3, 0};
     return column[static_cast<size_t>(kPlaces[q])];
   }
-  void interleave() override {
+  void interleave(int) override {
     interleave_sources(as, column.data(), column.data() + kSources, column[kSources - 1]);
   }
-  std::vector<Xmm> interleaved() const override {
-    return {quarter(0), quarter(1), quarter(2), quarter(3), rows.back()};
+  std::vector<Xmm> interleaved(int odd) const override {
+    return {quarter(0), quarter(1), quarter(2), quarter(3), last_rows[odd]};
   }
 
   // Quarter q ends up in column[2 + q].
@@ -116,7 +117,7 @@ class Window5Emitter : public WindowEmitter {
   const Xmm& acc(int f, int q) const { return sums[static_cast<size_t>(f * kQuarters + q)]; }
 
   std::vector<Xmm> sums, column;
-  Xmm last_rows[2];
+  Xmm last_rows[kColumns];
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // What the emitters of kernels/depthwise_window.h share: the call's arguments, the input rows of
-// all groups, columns that are padding, weights and stores.
+// all groups, columns and rows that are padding, weights and stores.
 #pragma once
 
 #include <deque>
@@ -22,22 +22,26 @@ class WindowEmitter {
   using Xmm = Xbyak::Xmm;
   using Reg64 = Xbyak::Reg64;
   static constexpr int kQuarters = kDepthwiseQuarters;
+  static constexpr int kColumns = 2;
 
-  // All pixels, of which there are rPixels.
+  // All pixels of a block, of which there are rPixels.
   virtual void body() = 0;
-  // Once the input rows of a column are in rows[]; and the registers it leaves them in, all of
-  // which hold the padding instead in columns outside the image.
-  virtual void interleave() = 0;
-  virtual std::vector<Xmm> interleaved() const = 0;
+  // Columns have places. Once the input rows of a column are in rows[place]; and the registers it
+  // leaves them in, all of which hold the padding instead in columns outside the image.
+  virtual void interleave(int place) = 0;
+  virtual std::vector<Xmm> interleaved(int place) const = 0;
 
   Xmm take() { return w.reg(roles.emplace_back(pool.take()).index()); }
   Xbyak::Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
   // `count` vectors of weights: as many of the first as there are registers for are kept there.
   void hold_weights(int count);
-  void load_column();
+  // The next `count` columns, of the image or of padding, into places from `first` on.
+  void load_columns(int first, int count);
   void load_init(const Xmm& v, int q);  // with load_init_pointer() before
   void load_init_pointer() { as.mov(rax, arg(offsetof(DepthwiseWindowArgs, init))); }
   void dot(const Xmm& acc, const Xmm& a, int weights_index);
+  // Of two pixels, whose weights are loaded once.
+  void dots(const Xmm& acc0, const Xmm& a0, const Xmm& acc1, const Xmm& a1, int weights_index);
   // The sums of output row r of all groups; rC[r] moves on by a pixel.
   void store_row(int r, const DepthwiseStore::Quarters& sums);
 
@@ -50,28 +54,34 @@ class WindowEmitter {
   RegisterPool pool;
   DepthwiseStore store;
   const int width, groups, inputs;  // of a position; pairs of rows or rows; input rows of a group
-  std::vector<Xmm> rows;            // where load_column puts a group's input rows
+  std::vector<Xmm> rows[kColumns];  // where a column's input rows of a group are put
 
   // General registers, beside the store's.
   const Reg64 rArgs{Xbyak::Operand::RDI}, rPixels{Xbyak::Operand::RBP};
 
  private:
-  struct Padding {
+  struct Edge {
+    int first, count;
     Xbyak::Label begin, end;
-    std::vector<Xmm> registers;
   };
 
   void load_args();
-  void load_row(int i);
-  void load_group(const Xmm& v, int g);
-  void append_group(const Xmm& v, const Xmm& others);
+  void begin_block();
+  void next_block();
+  void load_inside(int place);
+  void edge_column(int place);
+  void finish_column(int place);
+  void load_row(int place, int i, const Xbyak::Address& from);
+  void load_group(const Xmm& v, const Xbyak::Address& from, int g);
+  void append_group(const Xmm& v, const Xbyak::Address& from, const Xmm& others);
   void insert(const Xmm& v, const Xbyak::Operand& from, int g);
   Xmm part(const Xmm& v) const;
 
   const Reg64 rWeights{Xbyak::Operand::RDX}, rColumn{Xbyak::Operand::RSI},
-      rWidth{Xbyak::Operand::R8}, rax{Xbyak::Operand::RAX};
+      rRowBytes{Xbyak::Operand::R8}, rax{Xbyak::Operand::RAX};
   const Reg64 rC[kMaxOutputRows]{Reg64(Xbyak::Operand::R9), Reg64(Xbyak::Operand::R10)};
-  // Groups in which output row r exists.
+  const Reg64 rRowBytes3{Xbyak::Operand::RCX};  // of one group
+  // Of several: those in which output row r exists.
   const Reg64 rCount[kMaxOutputRows]{Reg64(Xbyak::Operand::RCX), Reg64(Xbyak::Operand::R12)};
 
   std::deque<RegisterPool::Role> roles;
@@ -79,7 +89,7 @@ class WindowEmitter {
   std::deque<Xbyak::Address> memory;  // deques: weights points into them
   std::deque<Xmm> held;
   std::vector<const Xbyak::Operand*> weights;
-  std::vector<std::unique_ptr<Padding>> padding_code;
+  std::vector<std::unique_ptr<Edge>> edges;
 };
 
 // 5x5 of stride 2.

@@ -127,8 +127,14 @@ TEST(DepthwiseCode, WindowFollowsTheAbi) {
   const auto memory = std::make_unique<CodeMemory>();
   DepthwiseWindowArgs args{};
   for (const uint8_t*& p : args.rows) p = memory->bytes;
-  args.column = -1;
-  args.width = 5;
+  for (int64_t& in : args.in_image) in = -1;
+  args.base = memory->bytes;
+  args.row_bytes = 512;
+  args.pixel_bytes = 64;
+  args.column = -64;
+  args.width_bytes = 5 * 64;
+  args.inside_bytes = 4 * 64;
+  args.blocks = 1;
   args.weights = memory->bytes + 16384;
   args.init = reinterpret_cast<const int32_t*>(memory->bytes + 32768);
   args.outputs = memory->outputs();
