@@ -16,29 +16,28 @@ bool trivial(const ConvAxis& a) {
   return a.kernel == 1 && a.stride == 1 && a.pad_begin == 0 && a.pad_end == 0;
 }
 
-std::string reason_against(const KernelRow& row, const oct_qconv& plan, const UsableIsas& isas,
+Reason reason_against(const KernelRow& row, const oct_qconv& plan, const UsableIsas& isas,
                            const int8_t* w) {
   const ConvShape& shape = plan.shape;
   const Layer& layer = plan.layer;
-  if (!isas[row.isa]) return isas.reason[static_cast<int>(row.isa)];
-  if (layer.forced && layer.forced != &row) return "another kernel is forced";
-  if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return "A is u8";
-  if (layer.has_zero_points(layer.w_shift_to_s8())) return "the weights have zero points";
-  if (shape.axes[2].transposed) return "the convolution is transposed";
-  if (!trivial(shape.axes[0])) return "the convolution has three spatial dimensions";
-  if (has_tensor(layer.epilogue.post)) return "a post-operation has a tensor";
+  if (!isas[row.isa]) return {isas.reason[static_cast<int>(row.isa)].c_str()};
+  if (layer.forced && layer.forced != &row) return {"another kernel is forced"};
+  if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return {"A is u8"};
+  if (layer.has_zero_points(layer.w_shift_to_s8())) return {"the weights have zero points"};
+  if (shape.axes[2].transposed) return {"the convolution is transposed"};
+  if (!trivial(shape.axes[0])) return {"the convolution has three spatial dimensions"};
+  if (has_tensor(layer.epilogue.post)) return {"a post-operation has a tensor"};
   if (!small(shape.axes[1]) || !small(shape.axes[2]) ||
       !Depthwise::fits(row, depthwise_shape(shape)))
-    return "its rows of input exceed the stack buffer of " + std::to_string(kMaxDepthwiseScratch) +
-           " bytes";
+    return {"its rows of input exceed the stack buffer of # bytes", {kMaxDepthwiseScratch}};
   if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
     if (const char* vnni = isas.vnni(); vnni && !layer.forced)
-      return std::string("the proof that pairs of weights are safe was not tried beside ") + vnni;
+      return {"the proof that pairs of weights are safe was not tried beside @", {}, vnni};
     if (!Depthwise::pairs_safe(row, depthwise_shape(shape), w))
-      return "A spans " + std::to_string(layer.a_span() + 1) +
-             " values, and pairs of weights exceed 128: its int16 sums could saturate";
+      return {"A spans # values, and pairs of weights exceed 128: its int16 sums could saturate",
+              {layer.a_span() + 1}};
   }
-  return "";
+  return {};
 }
 
 }  // namespace
@@ -58,7 +57,7 @@ std::vector<DepthwiseCandidate> depthwise_candidates(const oct_qconv& plan, cons
   if (shape.groups != shape.in_channels || shape.groups != shape.out_channels) return candidates;
   for (const KernelRow& row : kernels_of("depthwise")) {
     DepthwiseCandidate c{&row, reason_against(row, plan, isas, w)};
-    if (c.rejected.empty())
+    if (!c.rejected)
       c.cycles_per_pixel = depthwise_cycles(cpu_facts(), row, depthwise_shape(shape));
     candidates.push_back(std::move(c));
   }

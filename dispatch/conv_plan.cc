@@ -154,7 +154,7 @@ oct_status choose(oct_qconv& plan, const Work& work, const int8_t* w) {
   const UsableIsas& isas = plan.context->isas;
   plan.depthwise_candidates = depthwise_candidates(plan, isas, w);
   for (const DepthwiseCandidate& c : plan.depthwise_candidates)
-    if (c.rejected.empty() && (!plan.row || c.cycles_per_pixel < plan.cycles_per_pixel)) {
+    if (!c.rejected && (!plan.row || c.cycles_per_pixel < plan.cycles_per_pixel)) {
       plan.row = c.row;
       plan.cycles_per_pixel = c.cycles_per_pixel;
     }
@@ -163,7 +163,7 @@ oct_status choose(oct_qconv& plan, const Work& work, const int8_t* w) {
     for (const DepthwiseCandidate& c : plan.depthwise_candidates)
       if (c.row == plan.layer.forced && !forced)
         return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name,
-                    c.rejected.c_str());
+                    c.rejected.in_words().c_str());
     return forced ? OCT_OK : s;
   }
   const double times = plan.diagonal ? kDiagonalDot : static_cast<double>(plan.shape.groups);

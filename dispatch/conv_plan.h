@@ -53,7 +53,7 @@ struct ConvPanel {
 // A depthwise kernel as a candidate.
 struct DepthwiseCandidate {
   const KernelRow* row;
-  std::string rejected;  // why it cannot be used, or ""
+  Reason rejected;
   double cycles_per_pixel = 0;
 };
 
@@ -100,7 +100,7 @@ struct oct_qconv {
   int channel_of(int column) const {
     return in_lanes ? oct::lane_channel(static_cast<int>(shape.group_in()), column) : column;
   }
-  const oct::Layout& layout() const { return selection.best().layout; }
+  const oct::Layout& layout() const { return selection.best(); }
   // Whether every output sees one tap, where its own pixel begins: then there is no list.
   bool sees_one_tap() const {
     const auto& axes = shape.axes;

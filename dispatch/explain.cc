@@ -99,15 +99,16 @@ void write_blocking(Json& j, const oct_qgemm& plan, int64_t m) {
 // Predictions for all times and `groups` groups.
 void write_candidates(Json& j, const Selection& selection, const KernelRow* chosen,
                       const WorkSize& size, int64_t groups) {
+  auto layout = selection.layouts.begin();
   for (const Candidate& c : selection.candidates) {
     j.open('{').key("kernel").string(c.row->name).key("predicted_cycles");
-    if (c.rejected.empty())
-      j.number(layout_cycles(cpu_facts(), c.layout, size) *
+    if (!c.rejected)
+      j.number(layout_cycles(cpu_facts(), *layout++, size) *
                static_cast<double>(size.times * groups));
     else
       j.null();
     j.key("chosen").boolean(c.row == chosen).key("rejected");
-    c.rejected.empty() ? j.null() : j.string(c.rejected);
+    c.rejected ? j.string(c.rejected.in_words()) : j.null();
     j.close('}');
   }
 }
@@ -134,12 +135,12 @@ namespace {
 void write_depthwise_candidates(Json& j, const oct_qconv& plan, int64_t pixels) {
   for (const DepthwiseCandidate& c : plan.depthwise_candidates) {
     j.open('{').key("kernel").string(c.row->name).key("predicted_cycles");
-    if (c.rejected.empty())
+    if (!c.rejected)
       j.number(c.cycles_per_pixel * static_cast<double>(pixels));
     else
       j.null();
     j.key("chosen").boolean(c.row == plan.row).key("rejected");
-    c.rejected.empty() ? j.null() : j.string(c.rejected);
+    c.rejected ? j.string(c.rejected.in_words()) : j.null();
     j.close('}');
   }
 }

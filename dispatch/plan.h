@@ -75,7 +75,7 @@ struct oct_qgemm {
   bool has_row_factors() const {
     return !row_sum_factor.empty() || !zero_point_factor.empty() || problem.epilogue.row_scale;
   }
-  const oct::Layout& layout() const { return selection.best().layout; }
+  const oct::Layout& layout() const { return selection.best(); }
 };
 
 namespace oct {

@@ -119,51 +119,53 @@ struct WeightFacts {
   std::optional<MixedShares> mixed;
 };
 
-std::string reason_against_mixed(const KernelRow& row, const Work& work, const UsableIsas& isas,
-                                 WeightFacts& weights) {
+Reason reason_against_mixed(const KernelRow& row, const Work& work, const UsableIsas& isas,
+                            WeightFacts& weights) {
   if (work.k > std::numeric_limits<int32_t>::max())
-    return "K = " + std::to_string(work.k) + " exceeds its 32-bit offsets";
+    return {"K = # exceeds its 32-bit offsets", {work.k}};
   const bool narrow = row.flags & kRowNeedsSafePairs;
   if (narrow && work.layer.a_span() > 127)
-    return "A spans " + std::to_string(work.layer.a_span() + 1) + " values";
-  if (narrow && shift_of_a(work.layer, row)) return "A has to be shifted to 0..127";
-  if (work.layer.forced) return "";
-  if (!narrow && work.layer.a_span() <= 127) return "every pair of weights is safe with such A";
+    return {"A spans # values", {work.layer.a_span() + 1}};
+  if (narrow && shift_of_a(work.layer, row)) return {"A has to be shifted to 0..127"};
+  if (work.layer.forced) return {};
+  if (!narrow && work.layer.a_span() <= 127) return {"every pair of weights is safe with such A"};
   if (const char* vnni = isas.vnni())
-    return std::string("safe pairs of weights were not sought beside ") + vnni;
+    return {"safe pairs of weights were not sought beside @", {}, vnni};
   if (!weights.mixed) weights.mixed = work.mixed_shares(mixed_a_max(row));
-  return "";
+  return {};
 }
 
 // Whether `row` promises exact results on this work, and if not, why.
-std::string reason_against(const KernelRow& row, const Work& work, const UsableIsas& isas,
-                           WeightFacts& weights) {
+Reason reason_against(const KernelRow& row, const Work& work, const UsableIsas& isas,
+                      WeightFacts& weights) {
   const Layer& layer = work.layer;
-  if (!isas[row.isa]) return isas.reason[static_cast<int>(row.isa)];
-  if (layer.forced && layer.forced != &row) return "another kernel is forced";
-  if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return "A is u8";
-  if (row.flags & kRowUnsignedA && layer.a_type != DType::kU8) return "A is s8";
-  if (row.flags & kRowUnsignedB && !layer.w_unsigned) return "the weights are s8";
+  if (!isas[row.isa]) return {isas.reason[static_cast<int>(row.isa)].c_str()};
+  if (layer.forced && layer.forced != &row) return {"another kernel is forced"};
+  if (row.flags & kRowSignedA && layer.a_type != DType::kS8) return {"A is u8"};
+  if (row.flags & kRowUnsignedA && layer.a_type != DType::kU8) return {"A is s8"};
+  if (row.flags & kRowUnsignedB && !layer.w_unsigned) return {"the weights are s8"};
   if (work.no_row_sums && layer.has_zero_points(layer.w_shift(row)))
-    return std::string("its weights have zero points, and ") + work.no_row_sums;
+    return {"its weights have zero points, and @", {}, work.no_row_sums};
   if (work.diagonal &&
       (row.isa == Isa::kAmx || row.a_form != AForm::kBytes || row.b_form == BForm::kMixed))
-    return "the weights are block-diagonal, one block for each group";
+    return {"the weights are block-diagonal, one block for each group"};
   if (work.diagonal > row.lanes)  // panels begin at any vector
-    return "groups of " + std::to_string(work.diagonal) + " columns exceed its vectors";
+    return {"groups of # columns exceed its vectors", {work.diagonal}};
   if (row.b_form == BForm::kMixed) return reason_against_mixed(row, work, isas, weights);
   if (row.flags & kRowNeedsSafePairs && layer.a_span() > 127) {
-    const std::string spans = "A spans " + std::to_string(layer.a_span() + 1) + " values";
+    const int values = layer.a_span() + 1;
     if (const char* vnni = isas.vnni(); vnni && !layer.forced)
-      return spans + "; the proof that pairs of weights are safe was not tried beside " + vnni;
+      return {"A spans # values; the proof that pairs of weights are safe was not tried beside @",
+              {values},
+              vnni};
     if (!weights.pairs_safe) weights.pairs_safe = work.pairs_safe();
     if (!*weights.pairs_safe)
-      return spans + ", and pairs of weights exceed 128: its int16 sums could saturate";
+      return {"A spans # values, and pairs of weights exceed 128: its int16 sums could saturate",
+              {values}};
   }
   if (row.a_form == AForm::kPairs16 && work.packed_rows < row.mr)
-    return std::to_string(row.mr) + " packed rows of A for K = " + std::to_string(work.k) +
-           " exceed the buffer on the stack";
-  return "";
+    return {"# packed rows of A for K = # exceed the buffer on the stack", {row.mr, work.k}};
+  return {};
 }
 
 }  // namespace
@@ -203,13 +205,13 @@ constexpr double kClearlyCheaper = 0.99;
 oct_status refuse(const Work& work, const Selection& selection) {
   for (const Candidate& c : selection.candidates)
     if (c.row == work.layer.forced)
-      return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name, c.rejected.c_str());
+      return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name, c.rejected.in_words().c_str());
   if (work.layer.forced)
     return fail(OCT_UNSUPPORTED, "kernel %s is for operation %s", work.layer.forced->name,
                 work.layer.forced->op);
   const Candidate& last = selection.candidates.back();
   return fail(OCT_UNSUPPORTED, "no kernel for %" PRId64 " columns, K = %" PRId64 ": %s: %s", work.n,
-              work.k, last.row->name, last.rejected.c_str());
+              work.k, last.row->name, last.rejected.in_words().c_str());
 }
 
 }  // namespace
@@ -221,26 +223,22 @@ oct_status select_kernels(const Work& work, const CpuFacts& facts, const UsableI
   bool found = false;
   selection->candidates.reserve(gemm_rows().size());
   for (const KernelRow& row : gemm_rows()) {
-    Candidate c{&row, reason_against(row, work, isas, weights), {}};
-    double cycles = 0;
-    if (c.rejected.empty()) {
-      const CostedLayout costed =
-          best_layout(facts, row, work, weights.mixed.value_or(kTypicalShares));
-      c.layout = costed.layout;
-      cycles = costed.cycles;
-      if (!uses_main(c.layout))
-        c.rejected =
-            "narrower kernels of its family serve all " + std::to_string(work.n) + " columns";
+    Candidate& c = selection->candidates.emplace_back(
+        Candidate{&row, reason_against(row, work, isas, weights)});
+    if (c.rejected) continue;
+    const auto [layout, cycles] =
+        best_layout(facts, row, work, weights.mixed.value_or(kTypicalShares));
+    if (!uses_main(layout)) {
+      c.rejected = {"narrower kernels of its family serve all # columns", {work.n}};
+      continue;
     }
-    if (c.rejected.empty()) {
-      const bool saves_sums = found && selection->best().layout.row_sums && !c.layout.row_sums;
-      if (!found || cycles < (saves_sums ? 1 : kClearlyCheaper) * best) {
-        best = cycles;
-        selection->chosen = selection->candidates.size();
-        found = true;
-      }
+    const bool saves_sums = found && selection->best().row_sums && !layout.row_sums;
+    if (!found || cycles < (saves_sums ? 1 : kClearlyCheaper) * best) {
+      best = cycles;
+      selection->chosen = selection->layouts.size();
+      found = true;
     }
-    selection->candidates.push_back(std::move(c));
+    selection->layouts.push_back(layout);
   }
   return found ? OCT_OK : refuse(work, *selection);
 }

@@ -6,12 +6,12 @@
 #pragma once
 
 #include <functional>
-#include <string>
 #include <vector>
 
 #include "dispatch/cost.h"
 #include "dispatch/cpu.h"
 #include "dispatch/layer.h"
+#include "dispatch/reason.h"
 #include "kernels/pack.h"
 
 namespace oct {
@@ -33,14 +33,14 @@ struct Layout {
 
 struct Candidate {
   const KernelRow* row;
-  std::string rejected;  // why it cannot be used, or ""
-  Layout layout;         // if not rejected
+  Reason rejected;
 };
 
 struct Selection {
   std::vector<Candidate> candidates;  // in table order
-  size_t chosen = 0;
-  const Candidate& best() const { return candidates[chosen]; }
+  std::vector<Layout> layouts;        // of those that are not rejected, in the same order
+  size_t chosen = 0;                  // of these
+  const Layout& best() const { return layouts[chosen]; }
 };
 
 // What is to be computed, as far as selection cares.

@@ -152,6 +152,7 @@ class PanelPacker {
 
 KSteps k_steps(const KernelRow& row, int64_t k) {
   if (row.a_form == AForm::kPairs16) return {kKr, 0, (k + kKr - 1) / kKr};
+  if (row.kr == kKr) return {kKr, static_cast<int>(k % kKr), k / kKr};
   const int64_t steps = (k + row.kr - 1) / row.kr;
   const int64_t even = (k + steps - 1) / steps;
   const int64_t step = (even + kKr - 1) / kKr * kKr;

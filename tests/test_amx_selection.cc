@@ -24,7 +24,7 @@ Layer layer_of(DType a_type) {
   return layer;
 }
 
-Candidate choose(const Layer& layer, const std::vector<Isa>& usable, int64_t m, int64_t n,
+Layout choose(const Layer& layer, const std::vector<Isa>& usable, int64_t m, int64_t n,
                  int64_t k) {
   UsableIsas isas;
   isas.reason.fill("not on this machine");
@@ -47,7 +47,7 @@ Candidate choose(const Layer& layer, const std::vector<Isa>& usable, int64_t m, 
 const std::vector<Isa> kAmxAndBelow{Isa::kAvx2, Isa::kAvx512bw, Isa::kAvx512Vnni, Isa::kAmx};
 
 std::string chosen(DType a_type, int64_t m, int64_t n, int64_t k) {
-  return choose(layer_of(a_type), kAmxAndBelow, m, n, k).row->name;
+  return choose(layer_of(a_type), kAmxAndBelow, m, n, k).main->name;
 }
 
 TEST(AmxSelection, LargeProblemsByName) {
@@ -82,12 +82,12 @@ TEST(UnsignedWeights, AreMultipliedAsTheyAreUnlessTheirZeroPointIs128) {
     Layer layer = layer_of(c.a_type);
     layer.w_unsigned = true;
     layer.w_zero_points = c.zero_points;
-    const Candidate amx = choose(layer, kAmxAndBelow, 1024, 1024, 1024);
-    EXPECT_STREQ(amx.row->name, c.on_amx);
-    EXPECT_EQ(amx.layout.row_sums, c.row_sums) << c.on_amx;
-    const Candidate avx = choose(layer, int8, 1024, 1024, 1024);
-    EXPECT_STREQ(avx.row->name, c.on_int8);
-    EXPECT_EQ(avx.layout.row_sums, c.row_sums) << c.on_int8;
+    const Layout amx = choose(layer, kAmxAndBelow, 1024, 1024, 1024);
+    EXPECT_STREQ(amx.main->name, c.on_amx);
+    EXPECT_EQ(amx.row_sums, c.row_sums) << c.on_amx;
+    const Layout avx = choose(layer, int8, 1024, 1024, 1024);
+    EXPECT_STREQ(avx.main->name, c.on_int8);
+    EXPECT_EQ(avx.row_sums, c.row_sums) << c.on_int8;
   }
 }
 
