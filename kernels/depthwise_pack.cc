@@ -25,7 +25,7 @@ void Depthwise::Packer::pack() {
     const auto channels = static_cast<size_t>(kQuarters * lanes_) * 4;
     for (int i = 0; i < kMaxOutputRows; ++i) b.weights[i] = place(weight_bytes(i));
     b.init = place(channels);
-    b.mult = place(channels);
+    b.mult = place(channels);  // right behind: DepthwiseWindowArgs
     b.bias = place(channels);
   }
   d_.packed_.resize(bytes / sizeof(Line));

@@ -80,7 +80,6 @@ void Depthwise::run_window(const DepthwiseImage& image, IndexRange rows, const F
   args.block_bytes =
       args.blocks > 1 ? blocks_[static_cast<size_t>(blocks.begin + 1)].init - block.init : 0;
   args.weights = packed(block.weights[variant]);
-  args.init = reinterpret_cast<const int32_t*>(packed(block.init));
   args.outputs.mult = reinterpret_cast<const float*>(packed(block.mult));
   args.outputs.bias = reinterpret_cast<const float*>(packed(block.bias));
   args.outputs.c = image.c + rows.begin * image.c_row_bytes +

@@ -25,7 +25,8 @@ class DepthwiseStore {
   static constexpr uint32_t kUsed = 1u << Xbyak::Operand::RBX | 1u << Xbyak::Operand::R13 |
                                     1u << Xbyak::Operand::R14 | 1u << Xbyak::Operand::R15;
 
-  // Multipliers and bias move on by `bytes`.
+  const Xbyak::Reg64& multipliers() const { return rMult; }
+  // They and the bias move on by `bytes`.
   void next_block(const Xbyak::Reg64& bytes);
 
   // Around the vectors of a step: multipliers stay in registers where there are 32.

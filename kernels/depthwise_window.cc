@@ -92,7 +92,6 @@ class Stride1Emitter : public Window3Emitter {
   void pixels(int count) {
     load_columns(0, count);
     for (int r = 0; r < spec.outputs; ++r) {
-      load_init_pointer();
       for (int q = 0; q < kQuarters; ++q) {
         load_init(acc(0, q), q);
         if (count > 1) as.vmovaps(acc(1, q), acc(0, q));
@@ -142,7 +141,6 @@ class Stride2Emitter : public Window3Emitter {
   }
 
   void pixel() {
-    load_init_pointer();
     for (int q = 0; q < kQuarters; ++q) {
       load_init(acc(0, q), q);
       if (spec.outputs > 1) as.vmovaps(acc(1, q), acc(0, q));

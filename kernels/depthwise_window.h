@@ -41,9 +41,10 @@ struct DepthwiseWindowArgs {
   int64_t inside_bytes;
   uint32_t a_shift, padding;  // the byte to add to A; the padding's byte, shifted; both four times
   const void* weights;        // packed: quarters, dots, output rows with weights of their own
-  const int32_t* init;        // where sums start; in the lanes' order; lost
   int64_t block_bytes;        // from arrays of one block to those of the next
-  DepthwiseOutputs outputs;   // place_bytes: from group to group; c is lost
+  // place_bytes: from group to group; c is lost. In front of mult are as many int32, where sums
+  // start, in the lanes' order.
+  DepthwiseOutputs outputs;
   int64_t pixels, blocks;     // >= 1; blocks is lost
   int64_t output_rows;        // 1 .. depthwise_window_rows; the spec's with one group
 };

@@ -75,10 +75,8 @@ class Window5Emitter : public WindowEmitter {
 
   // The next two columns, for the pixels in [first, left) of those in flight.
   void step(int first, int left) {
-    if (left == kFlight) {
-      load_init_pointer();
+    if (left == kFlight)
       for (int q = 0; q < kQuarters; ++q) load_init(acc(kFlight - 1, q), q);
-    }
     for (int odd = 0; odd < (left > 1 ? 2 : 1); ++odd) {
       load_columns(odd, 1);
       for (int q = 0; q < kQuarters; ++q)

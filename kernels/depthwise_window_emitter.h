@@ -37,8 +37,7 @@ class WindowEmitter {
   void hold_weights(int count);
   // The next `count` columns, of the image or of padding, into places from `first` on.
   void load_columns(int first, int count);
-  void load_init(const Xmm& v, int q);  // with load_init_pointer() before
-  void load_init_pointer() { as.mov(rax, arg(offsetof(DepthwiseWindowArgs, init))); }
+  void load_init(const Xmm& v, int q);
   void dot(const Xmm& acc, const Xmm& a, int weights_index);
   // Of two pixels, whose weights are loaded once.
   void dots(const Xmm& acc0, const Xmm& a0, const Xmm& acc1, const Xmm& a1, int weights_index);
@@ -65,6 +64,9 @@ class WindowEmitter {
     Xbyak::Label begin, end;
   };
 
+  Xbyak::Address output(size_t offset) const {
+    return arg(offsetof(DepthwiseWindowArgs, outputs) + offset);
+  }
   void load_args();
   void begin_block();
   void next_block();
@@ -80,8 +82,9 @@ class WindowEmitter {
   const Reg64 rWeights{Xbyak::Operand::RDX}, rColumn{Xbyak::Operand::RSI},
       rRowBytes{Xbyak::Operand::R8}, rax{Xbyak::Operand::RAX};
   const Reg64 rC[kMaxOutputRows]{Reg64(Xbyak::Operand::R9), Reg64(Xbyak::Operand::R10)};
-  const Reg64 rRowBytes3{Xbyak::Operand::RCX};  // of one group
-  // Of several: those in which output row r exists.
+  // Of one group.
+  const Reg64 rRowBytes3{Xbyak::Operand::RCX}, rPixelBytes{Xbyak::Operand::R12};  // of C
+  // Of several groups: those in which output row r exists.
   const Reg64 rCount[kMaxOutputRows]{Reg64(Xbyak::Operand::RCX), Reg64(Xbyak::Operand::R12)};
 
   std::deque<RegisterPool::Role> roles;

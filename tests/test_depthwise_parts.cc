@@ -136,7 +136,6 @@ TEST(DepthwiseCode, WindowFollowsTheAbi) {
   args.inside_bytes = 4 * 64;
   args.blocks = 1;
   args.weights = memory->bytes + 16384;
-  args.init = reinterpret_cast<const int32_t*>(memory->bytes + 32768);
   args.outputs = memory->outputs();
   args.pixels = 5;
   args.output_rows = 2;
