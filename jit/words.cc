@@ -18,8 +18,6 @@ namespace {
 bool is_zmm(const Xmm& v) { return v.isZMM(); }
 
 // Place `place` of `size` bytes in a dword.
-uint32_t place_mask(int size, int place) { return ((1u << 8 * size) - 1) << 8 * size * place; }
-Xbyak::Opmask place_opmask(int place) { return Xbyak::Opmask(2 + place); }  // behind k1 and k2
 }  // namespace
 
 void Words::dot(const Xmm& acc, const Xmm* a, const Operand* const* b, const Xmm* t,
@@ -172,15 +170,6 @@ void WordsAvx2::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm& t) {
   as.vmulps(to, to, n);
 }
 
-void WordsAvx2::insert_bytes(const Xmm& v, const RegExp& from, int size, int place, const Xmm& t) {
-  if (place == 0) return as.vpbroadcastd(v, as.ptr[from]);
-  const uint32_t mask = place_mask(size, place);
-  as.vpbroadcastd(t, as.ptr[from - place * size]);
-  as.vpand(t, t, as.constant({mask}));
-  as.vpand(v, v, as.constant({~mask}));
-  as.vpor(v, v, t);
-}
-
 // Pieces of 16, 8, 4, 2 and 1 bytes: AVX2 has no byte masks, and its dword-masked store is
 // microcoded on AMD.
 void WordsAvx2::store_part(const Address& to, const Xmm& v, int count) {
@@ -289,19 +278,6 @@ void WordsAvx512::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm&) {
 }
 
 // Of bytes, and of words.
-void WordsAvx512::announce_inserts(int size) {
-  for (int place = 1; place < 4 / size; ++place) {
-    const uint64_t every = size == 1 ? 0x1111111111111111 : 0x55555555;
-    as.mov(as.rax, every << place);
-    as.kmovq(place_opmask(place), as.rax);
-  }
-}
-
-void WordsAvx512::insert_bytes(const Xmm& v, const RegExp& from, int size, int place, const Xmm&) {
-  const Xmm to = place ? v | place_opmask(place) : v;
-  size == 1 ? as.vpbroadcastb(to, as.ptr[from]) : as.vpbroadcastw(to, as.ptr[from]);
-}
-
 namespace {
 bool is_whole_register(int count) { return count == 16 || count == 32 || count == 64; }
 }  // namespace

@@ -97,12 +97,6 @@ class Words {
   // to = v * 2^n, rounded once. n holds whole reals of at most 253; it is lost as t is.
   virtual void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
                      const Xbyak::Xmm& t) = 0;
-  // In every dword of v: place p of its `size` bytes, 1 or 2, becomes those at `from`; at place 0
-  // the others are lost. Where insertion takes a temporary t, a dword around them is read. The size
-  // is announced beforehand, which clobbers rax.
-  virtual void announce_inserts(int size) = 0;
-  virtual void insert_bytes(const Xbyak::Xmm& v, const Xbyak::RegExp& from, int size, int place,
-                            const Xbyak::Xmm& t) = 0;
   // Every 128-bit lane of v = the bytes at `from`, a power of two up to 16, repeated to fill it.
   virtual void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes);
   // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
@@ -157,9 +151,6 @@ class WordsAvx2 : public Words {
               const Xbyak::Xmm& t) override;
   void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
              const Xbyak::Xmm& t) override;
-  void announce_inserts(int) override {}
-  void insert_bytes(const Xbyak::Xmm& v, const Xbyak::RegExp& from, int size, int place,
-                    const Xbyak::Xmm& t) override;
   void announce_partial(int) override {}
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
   bool keeps_stored(int count) const override { return std::has_single_bit(unsigned(count)); }
@@ -207,9 +198,6 @@ class WordsAvx512 : public Words {
               const Xbyak::Xmm& t) override;
   void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
              const Xbyak::Xmm& t) override;
-  void announce_inserts(int size) override;
-  void insert_bytes(const Xbyak::Xmm& v, const Xbyak::RegExp& from, int size, int place,
-                    const Xbyak::Xmm& t) override;
   void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes) override;
   void announce_partial(int count) override;
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;

@@ -159,6 +159,7 @@ class GemmEmitter {
   // ---- gemm_runs.cc ----
   void run_loop();
   void shared_groups();
+  void load_shared(const Xmm& v, const std::vector<Xbyak::RegExp>& tails);
   void hold_panel();
   std::vector<Xmm> take_words(int count);
   void held_tile();

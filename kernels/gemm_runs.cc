@@ -42,12 +42,10 @@ void GemmEmitter::run_loop() {
   steps(spec.k_fixed - spec.k_last);
 }
 
-// The groups that several taps' tails share. Of each tap comes the dword in which its tail lies
-// where the group has it; a base each, for the row that rK is at.
+// The groups that several taps' tails share; a base each, for the row that rK is at.
 void GemmEmitter::shared_groups() {
   const GroupForm form = plain_form();
-  RowWords r = row_words(form);
-  if (r.t.empty()) r.t.push_back(w.reg(r.roles.emplace_back(pool.take()).index()));
+  const RowWords r = row_words(form);
   const int sharers = kKr / spec.run_tail;
   as.mov(rB, arg(offsetof(GemmArgs, b)));
   int u = spec.run_count * spec.k_fixed;
@@ -62,13 +60,27 @@ void GemmEmitter::shared_groups() {
     }
     as.xor_(rK.cvt32(), rK.cvt32());
     for (int i = 0; i < m; ++i) {
-      for (int p = 0; p < count; ++p)
-        w.insert_bytes(r.a[0], rA[p] + rK + spec.k_fixed * kKr, spec.run_tail, p, r.t[0]);
+      std::vector<RegExp> tails;
+      for (int p = 0; p < count; ++p) tails.push_back(rA[p] + rK + spec.k_fixed * kKr);
+      load_shared(r.a[0], tails);
       ready_a(form, r.a);
       dots(form, r, b, i, u, 0);
       if (i < m - 1) as.add(rK, rAStride);
     }
   }
+}
+
+// v = the tails, one behind the other, in every dword. They meet in a general register: vector
+// loads, two a cycle, are what limits these loops.
+void GemmEmitter::load_shared(const Xmm& v, const std::vector<RegExp>& tails) {
+  const bool bytes = spec.run_tail == 1;
+  const auto memory = [&](const RegExp& from) { return bytes ? as.byte[from] : as.word[from]; };
+  as.movzx(rTmp.cvt32(), memory(tails.back()));
+  for (size_t t = tails.size() - 1; t-- > 0;) {
+    as.shl(rTmp.cvt32(), 8 * spec.run_tail);
+    bytes ? as.mov(rTmp.cvt8(), memory(tails[t])) : as.mov(rTmp.cvt16(), memory(tails[t]));
+  }
+  w.broadcast_gpr(v, rTmp.cvt32());
 }
 
 // ---- with holds_panel ----
@@ -138,9 +150,10 @@ void GemmEmitter::held_dots(Rows rows) {
   for (int u = own; u < spec.run_groups(); ++u)
     for (int i = 0; i < count; ++i) {
       const int first = (u - own) * sharers;
+      std::vector<RegExp> tails;
       for (int t = first; t < std::min(first + sharers, spec.run_count); ++t)
-        w.insert_bytes(r.a[0], strides_from(rA[t], i) + spec.k_fixed * kKr, spec.run_tail,
-                       t - first, r.a[0]);
+        tails.push_back(strides_from(rA[t], i) + spec.k_fixed * kKr);
+      load_shared(r.a[0], tails);
       dots(i, u);
     }
   for (int t = 0; t < spec.run_count; ++t) {

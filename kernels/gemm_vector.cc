@@ -134,7 +134,6 @@ void GemmEmitter::load_args() {
   if (spec.counts_rows()) as.push(0);             // where the tile's row numbers begin, in bytes
   as.push(arg_qword(offsetof(GemmArgs, tiles)));  // counted down on the stack
   if (packed_a) as.mov(rRowInit, arg(offsetof(GemmArgs, row_init)));
-  if (spec.run_tail) w.announce_inserts(spec.run_tail);
   if (const int bytes = epilogue_partial_bytes(spec.epilogue, spec.n, w.lanes()))
     w.announce_partial(bytes);
   if (mixed) return;
