@@ -21,12 +21,6 @@ constexpr double kMixedRunCycles = 20;
 // From L2, where many rows take their turns: K = 3072 beside 768, 10x8.
 constexpr double kMixedFar = 1.12;
 
-// To pack a row of A. Zen 4, 2026-11-24, 3x24 on AVX2, measured less predicted cycles for each
-// pixel of 1x1 convolutions by `octavo bench --isa avx2 --explain`: 10 (K = 16), 28 (24), 6 (64),
-// 37 (256); of 3x3 ones, 206 (K = 64). With 5 for 1x1 ones, 3x24 was taken where 5x16 is faster by
-// a tenth to a quarter (K = 16, 24, 144).
-constexpr double kPackRowCycles = 40;
-
 // AMX. Intel's optimisation manual: a product is issued every 16 cycles and takes 52, a tile load
 // takes 8 at best, a store 16. Switching tiles on and off: rounded from uops.info's latencies.
 constexpr double kProductCycles = 16, kProductLatency = 52;
@@ -128,11 +122,18 @@ PanelRates panel_rates(const CorePorts& p, const KernelRow& row, int64_t a_bytes
 // Vector ports by vendor: Zen has four vector pipes, two of them with multipliers; Intel three (two
 // of 512 bits). Zen 5 has them whole where it has 512-bit data paths. 256-bit loads go at two per
 // cycle, 512-bit loads at two only where words are not cracked. `instructions` for Zen is what the
-// loops of these kernels were seen to sustain on Zen 4 (4.6), below its nominal six. L2 and L3
-// bandwidths are sustained figures.
+// loops of these kernels were seen to sustain on Zen 4 (4.6), below its nominal six, and on Zen 5
+// (5.9, of eight), whose pipes are never all busy: 840x1024:1024x192 under each kernel of AVX2,
+// 2026-11-29. L2 and L3 bandwidths are sustained figures.
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
   const bool amd = facts.vendor == "amd", zmm = row.lanes == 16;
-  CorePorts p{2, amd ? 4.0 : 3.0, 2, amd ? 4.6 : 4.0, 28, 10, 0, 0};
+  CorePorts p{.vectors = amd ? 4.0 : 3.0, .instructions = amd ? 4.6 : 4.0};
+  if (facts.uarch == "zen5") {
+    p.vectors = 3.75;
+    p.instructions = 5.9;
+    p.pack_row = 14;
+    p.pack_bytes = 16;
+  }
   if (zmm && facts.zmm_per_cycle == 1) {
     p.multiplies = 1;
     p.vectors = 2;
@@ -195,9 +196,11 @@ double row_sum_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& 
 
 // A convolution packs a pixel for every row of the filter that sees it; the filter is taken to be
 // square.
-double pack_cycles(const KernelRow& row, const WorkSize& size) {
+double pack_cycles(const CorePorts& p, const KernelRow& row, const WorkSize& size) {
   if (row.a_form != AForm::kPairs16) return 0;
-  return static_cast<double>(size.m) * std::sqrt(static_cast<double>(size.runs)) * kPackRowCycles;
+  const double times = std::sqrt(static_cast<double>(size.runs));
+  return static_cast<double>(size.m) * times *
+         (p.pack_row + static_cast<double>(size.k) / p.pack_bytes);
 }
 
 double entry_cycles(const KernelRow& row, const WorkSize& size) {

@@ -16,9 +16,15 @@ namespace oct {
 
 // Per cycle, for vectors of one row's width.
 struct CorePorts {
-  double multiplies, vectors, loads, instructions;
-  double l2_bytes, l3_bytes;
-  int64_t l1_size, l2_size;
+  double multiplies = 2, vectors = 0, loads = 2, instructions = 0;
+  double l2_bytes = 28, l3_bytes = 10;
+  int64_t l1_size = 0, l2_size = 0;
+  // To pack a row of A: cycles, and so many bytes in each further one. Measured less predicted
+  // cycles for each pixel of 1x1 convolutions, 3x24 and 4x16 on AVX2, by `octavo bench --isa avx2
+  // --explain`. Zen 4, 2026-11-24: 10 (K = 16), 28 (24), 6 (64), 37 (256), and 206 for 3x3 ones (K =
+  // 64); with 5, 3x24 was taken where 5x16 is faster by a tenth to a quarter (K = 16, 24, 144).
+  // Zen 5, 2026-11-29: 9 (16), 17 (96), 19 (144), 30 (256).
+  double pack_row = 40, pack_bytes = 1e9;
 };
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row);
 
@@ -52,7 +58,7 @@ double panel_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize
                     int64_t b_bytes);
 
 // Cycles to pack A, where the row's kernels want it packed.
-double pack_cycles(const KernelRow& row, const WorkSize& size);
+double pack_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize& size);
 
 // Cycles to sum the rows of A and to multiply the sums by zero points of n columns of weights.
 double row_sum_cycles(const CorePorts& ports, const KernelRow& row, const WorkSize& size,

@@ -191,7 +191,7 @@ double layout_cycles(const CpuFacts& facts, const Layout& l, WorkSize size) {
     cycles += static_cast<double>(l.full) * panel_cycles(ports, *l.main, size, l.main->nr, b_bytes);
   for (int i = 0; i < l.tails; ++i)
     cycles += panel_cycles(ports, *l.tail[i].row, size, l.tail[i].n, b_bytes);
-  cycles += pack_cycles(*l.main, size);
+  cycles += pack_cycles(ports, *l.main, size);
   if (l.row_sums) cycles += row_sum_cycles(ports, *l.main, size, columns(l));
   return cycles;
 }
