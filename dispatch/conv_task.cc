@@ -240,7 +240,8 @@ class ConvTask : private ConvCalls {
     const bool by_channel = plan_.packed_a && !plan_.folded;
     for (int64_t i = chunk_.begin; i < chunk_.end;) {
       const ConvPanel& first = panel(i);
-      if (i == chunk_.begin || by_channel) source_.prepare(input_, q, first.a_channel);
+      if (i == chunk_.begin || (by_channel && first.a_channel != panel(i - 1).a_channel))
+        source_.prepare(input_, q, first.a_channel);
       bunch_.begin = i;
       for (; i < chunk_.end; ++i) {
         const ConvPanel& p = panel(i);

@@ -123,14 +123,14 @@ PanelRates panel_rates(const CorePorts& p, const KernelRow& row, int64_t a_bytes
 // of 512 bits). Zen 5 has them whole where it has 512-bit data paths. 256-bit loads go at two per
 // cycle, 512-bit loads at two only where words are not cracked. `instructions` for Zen is what the
 // loops of these kernels were seen to sustain on Zen 4 (4.6), below its nominal six, and on Zen 5
-// (5.9, of eight), whose pipes are never all busy: 840x1024:1024x192 under each kernel of AVX2,
+// (5.5, of eight), whose pipes are never all busy: 840x1024:1024x192 under each kernel of AVX2,
 // 2026-11-29. L2 and L3 bandwidths are sustained figures.
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
   const bool amd = facts.vendor == "amd", zmm = row.lanes == 16;
   CorePorts p{.vectors = amd ? 4.0 : 3.0, .instructions = amd ? 4.6 : 4.0};
   if (facts.uarch == "zen5") {
     p.vectors = 3.75;
-    p.instructions = 5.9;
+    p.instructions = 5.5;
     p.pack_row = 14;
     p.pack_bytes = 16;
   }
