@@ -124,15 +124,20 @@ PanelRates panel_rates(const CorePorts& p, const KernelRow& row, int64_t a_bytes
 // cycle, 512-bit loads at two only where words are not cracked. `instructions` for Zen is what the
 // loops of these kernels were seen to sustain on Zen 4 (4.6), below its nominal six, and on Zen 5
 // (5.5, of eight), whose pipes are never all busy: 840x1024:1024x192 under each kernel of AVX2,
-// 2026-11-29. L2 and L3 bandwidths are sustained figures.
+// 2026-11-29. L2 and L3 bandwidths are sustained figures; zmm loads of 0.5 and of 4 MiB went at 50
+// to 65 and at 29 bytes a cycle on Zen 5.
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
   const bool amd = facts.vendor == "amd", zmm = row.lanes == 16;
   CorePorts p{.vectors = amd ? 4.0 : 3.0, .instructions = amd ? 4.6 : 4.0};
+  if (row.b_form == BForm::kPairs16) p.tapped_tile = 330;
   if (facts.uarch == "zen5") {
     p.vectors = 3.75;
     p.instructions = 5.5;
+    p.l2_bytes = 48;
+    p.l3_bytes = 24;
     p.pack_row = 14;
     p.pack_bytes = 16;
+    p.tapped_tile = 60;
   }
   if (zmm && facts.zmm_per_cycle == 1) {
     p.multiplies = 1;

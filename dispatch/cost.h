@@ -25,6 +25,11 @@ struct CorePorts {
   // 64); with 5, 3x24 was taken where 5x16 is faster by a tenth to a quarter (K = 16, 24, 144).
   // Zen 5, 2026-11-29: 9 (16), 17 (96), 19 (144), 30 (256).
   double pack_row = 40, pack_bytes = 1e9;
+  // What a tile that walks a list of taps costs beyond its dots: its call, where it lies at a side
+  // of the image, and loops whose ends are not foreseen. Zen 4, 3x3 convolutions of 14 pixels a row
+  // took 11 % longer in three tiles than in two; with B as words, 3x24 on AVX2, it was 360 and 290
+  // with 64 and 128 channels. Zen 5, 2026-11-29: 0 to 90 with 32 channels, 7 pixels a row.
+  double tapped_tile = 200;
 };
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row);
 

@@ -63,11 +63,10 @@ int64_t packed_bytes(const Layout& l, int64_t k) {
   return bytes;
 }
 
-// What a tile that walks a list of taps costs beyond its dots: its call, where it lies at a side of
-// the image, and loops whose ends are not foreseen. Seen on Zen 4 in 3x3 convolutions of 14 pixels
-// a row, which took 11 % longer in three tiles than in two. With B as words, 3x24 on AVX2: 360 and
-// 290 with 64 and 128 channels.
-constexpr double kTappedTileCycles = 200, kTappedTileCyclesOfWords = 330;
+// To turn to panels of another kernel, for each row of outputs that see several taps. Seen on Zen 5,
+// 2026-11-29, in `octavo bench --conv g32ic1024ih7oc1024kh3ph1 --isa avxvnni`, where every group of
+// 32 channels was a panel of 4x24 and one of 12x8: 67.6 us, 60.9 with 4x24 alone.
+constexpr double kOtherKernelCycles = 200;
 
 double tapped_tiles(const Layout& l, int64_t m) {
   const auto tiles = [m](const KernelRow& row) {
@@ -80,10 +79,12 @@ double tapped_tiles(const Layout& l, int64_t m) {
 }
 
 double work_cycles(const CpuFacts& facts, const Layout& l, const Work& work) {
-  const double tile =
-      l.main->b_form == BForm::kPairs16 ? kTappedTileCyclesOfWords : kTappedTileCycles;
-  const double tiles = work.taps > 1 ? tile * tapped_tiles(l, work.m) : 0;
-  return layout_cycles(facts, l, work.size()) + tiles;
+  const double tile = core_ports(facts, *l.main).tapped_tile;
+  const auto others = std::count_if(l.tail, l.tail + l.tails,
+                                    [&](const PanelShape& p) { return p.row != l.main; });
+  const double tapped =
+      tile * tapped_tiles(l, work.m) + kOtherKernelCycles * static_cast<double>(others);
+  return layout_cycles(facts, l, work.size()) + (work.taps > 1 ? tapped : 0);
 }
 
 struct CostedLayout {
