@@ -37,11 +37,14 @@ void run(const ConvJob& job, int64_t i, uint8_t* scratch) {
 
 }  // namespace
 
+// A row by itself takes two thirds of the time of a pair: 0.61 and 0.65 with filters of 3x3, 0.74
+// with 5x5 (Zen 5, 2026-11-29, images of 7x7).
 int64_t DepthwiseUnits::begin(int64_t i, int64_t parts) const {
-  const int64_t at = rows_ * blocks_ * i / parts;  // in rows of a block
-  const int64_t pair = at / (2 * blocks_);
-  const int64_t rows = std::clamp<int64_t>(rows_ - 2 * pair, 1, 2);
-  return pair * blocks_ + (at - pair * 2 * blocks_) / rows;
+  constexpr int64_t kPair = 3, kSingle = 2;
+  const int64_t at = (rows_ / 2 * kPair + rows_ % 2 * kSingle) * blocks_ * i / parts;
+  const int64_t pair = at / (kPair * blocks_);
+  const int64_t unit = rows_ - 2 * pair >= 2 ? kPair : kSingle;
+  return pair * blocks_ + (at - pair * kPair * blocks_) / unit;
 }
 
 void run_depthwise_task(const ConvJob& job, int64_t i, uint8_t* scratch) {

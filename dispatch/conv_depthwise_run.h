@@ -17,7 +17,7 @@ class DepthwiseUnits {
   // In every image of the batch.
   int64_t count() const { return ceil_div(rows_, 2) * blocks_; }
 
-  // Share i of `parts`. An odd last row counts half of a pair.
+  // Share i of `parts`, as nearly equal in time as units allow.
   IndexRange share(int64_t i, int64_t parts) const {
     return {begin(i, parts), begin(i + 1, parts)};
   }
