@@ -15,9 +15,14 @@ RowSplit split_evenly(int64_t count, int height) {
 
 }  // namespace
 
+// Every thread waits for this at the beginning of a task: only what is read before it is written
+// begins as zeros. Rows that the source lists together go forwards (Zen 5, 2026-11-29: 3 channels
+// to 16 at 112x112 take a tenth more time backwards).
 ConvCalls::ConvCalls(const ConvJob& job, Order order)
-    : job_(job), plan_(job.plan), order_(order), source_(job.plan), taps_(job.plan),
-      turns_(order == Order::kBackwards && !plan_.packed_a && plan_.row_sum_factor.empty()) {
+    : job_(job), plan_(job.plan), order_(plan_.row_taps ? Order::kForwards : order),
+      source_(job.plan), taps_(job.plan),
+      turns_(order_ == Order::kBackwards && !plan_.packed_a && plan_.row_sum_factor.empty()) {
+  std::fill(std::begin(g_.post), std::end(g_.post), PostTensor{});
   g_.epilogue = &plan_.params;
   g_.k_groups = k_steps(*plan_.row, plan_.tap_k).whole;
   g_.a_shift = plan_.a_shift * 0x01010101u;
@@ -39,6 +44,7 @@ void ConvCalls::place(const Place& at) {
   input_.row = job_.a.data + b * job_.a.batch + d.q * d.phase->in_step * job_.a.stride[0] +
                h.q * h.phase->in_step * job_.a.stride[1];
   c_row_ = job_.c.data + b * job_.c.batch + od * job_.c.stride[0] + oh * job_.c.stride[1];
+  if (!plan_.has_tensors) return;
   for (size_t i = 0; i < x_row_.size(); ++i)
     if (const ConvTensor& x = job_.x[i]; x.data)
       x_row_[i] = x.data + b * x.batch + od * x.stride[0] + oh * x.stride[1];

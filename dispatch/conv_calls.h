@@ -38,12 +38,12 @@ class ConvCalls {
   const Order order_;
   IndexRange bunch_{};        // panels of one kernel
   TapList* list_ = nullptr;   // of what the outputs see
-  ConvInput input_{};         // of the row at hand
+  ConvInput input_;           // of the row at hand
   uint8_t* c_row_ = nullptr;  // and its outputs
   std::array<const uint8_t*, kMaxPostOps> x_row_{};
   ConvSource source_;
   ConvTaps taps_;
-  GemmArgs g_{};  // strides are the task's to set
+  GemmArgs g_;  // strides are the task's to set
 
  private:
   ConvPoint point_at(size_t axis, int64_t o) const;

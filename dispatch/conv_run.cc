@@ -41,7 +41,7 @@ void do_task(const ConvJob& job, int64_t i) {
 void run_task(void* arg, size_t index) {
   const ConvJob& job = *static_cast<const ConvJob*>(arg);
   if (index == 0) return do_task(job, 0);
-  // Another thread has just written it: all its lines come at once this way, not one by one.
+  // Another thread has just written it: its lines come at once this way, not one by one.
   const ConvJob copy = job;
   do_task(copy, static_cast<int64_t>(index));
 }
@@ -102,7 +102,7 @@ bool continues(const ConvTensor& t, int axis, int64_t inner_count) {
 template <class F>
 void for_outputs(ConvJob* j, F f) {
   f(j->c);
-  for (ConvTensor& x : j->x) f(x);
+  if (j->plan.has_tensors) std::for_each_n(j->x, kMaxPostOps, f);
 }
 
 // Rows that follow each other without a gap, in a convolution that sees one pixel at a time, are
@@ -223,6 +223,8 @@ oct_status check_post_tensor(const char* name, const oct_tensor& t, size_t i, in
 
 oct_status check_post_tensors(const oct_qconv_args& args, int64_t c_size, Extent c, ConvJob* job) {
   const oct_qconv& plan = job->plan;
+  if (!plan.has_tensors) return OCT_OK;
+  std::fill_n(job->x, kMaxPostOps, ConvTensor{});
   const PostSpecs& post = plan.layer.epilogue.post;
   for (size_t i = 0; i < post.size(); ++i) {
     if (!has_tensor(post[i].kind)) continue;
@@ -250,7 +252,8 @@ size_t conv_scratch_bytes(const oct_qconv& plan) {
 
 oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args) {
   if (args.batch < 0) return fail(OCT_INVALID_ARGUMENT, "batch is %" PRId64, args.batch);
-  ConvJob job{plan,    args.batch, full_rank(plan, args.in_size), {}, {}, {}, {}, 0, 1, 1, 1,
+  ConvTensor x[kMaxPostOps];
+  ConvJob job{plan, args.batch, full_rank(plan, args.in_size), {}, {}, {}, x, 0, 1, 1, 1,
               nullptr, 0};
   if (oct_status s = output_size(plan.shape, job.in, &job.out)) return s;
   if (args.batch == 0) return OCT_OK;

@@ -98,7 +98,7 @@ class ConvSource {
   void pack_folded();
 
   const oct_qconv& plan_;
-  ConvInput in_{};
+  ConvInput in_;
   IndexRange q_{};
   const uint8_t* base_ = nullptr;
   int64_t pixel_step_ = 0;   // from an output to the next

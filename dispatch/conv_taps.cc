@@ -36,7 +36,7 @@ TapList* ConvTaps::new_list(int64_t most) {
     taps_used_ = sums_used_ = 0;
   }
   TapList& list = list_[lists_];
-  list = {taps_ + taps_used_, index_ + taps_used_};
+  list = {taps_ + taps_used_, index_ + taps_used_, 0, true, false, 0};
   return &list;
 }
 

@@ -15,10 +15,10 @@ namespace oct {
 struct TapList {
   Tap* taps;
   int32_t* index;  // their places in the filter
-  int count = 0;
-  bool fits = true;       // a kernel can take them: else there are none
-  bool clipped = false;   // some tap leaves out some pixel
-  int64_t tap_bytes = 0;  // of the panels that the taps' b_offset were computed for
+  int count;
+  bool fits;          // a kernel can take them: else there are none
+  bool clipped;       // some tap leaves out some pixel
+  int64_t tap_bytes;  // of the panels that the taps' b_offset were computed for
 };
 
 class ConvTaps {

@@ -30,7 +30,7 @@ class ConvTask : private ConvCalls {
   // Divisions are for the first unit only: a row of a small image takes as long as some dozens.
   void run_units(IndexRange units) {
     if (units.begin == units.end) return;
-    if (order_ == Order::kForwards || plan_.row_taps) return run_forwards(units);
+    if (order_ == Order::kForwards) return run_forwards(units);
     Place at = place_of(units.end - 1);
     for (int64_t u = units.end; u-- > units.begin; step_back(at)) {
       place(at);

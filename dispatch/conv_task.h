@@ -13,15 +13,16 @@
 
 namespace oct {
 
-// One run: sizes per axis (depth, height, width) after simplification.
-struct ConvJob {
+// One run: sizes per axis (depth, height, width) after simplification. One thread writes it and the
+// others read it at once: few cache lines.
+struct alignas(64) ConvJob {
   const oct_qconv& plan;
   int64_t batch;
   std::array<int64_t, 3> in, out;
   ConvTensor a, c;
-  std::array<ConvTensor, kMaxPostOps> x;  // of post-operations; null data where they have none
-  int64_t rows;                           // batch * out depth * out height
-  int64_t segments;                       // an output row is cut into so many
+  ConvTensor* x;     // with plan.has_tensors: of post-operations; null data where they have none
+  int64_t rows;      // batch * out depth * out height
+  int64_t segments;  // an output row is cut into so many
   int64_t row_tasks, panel_tasks;
   uint8_t* scratch;     // the caller's, for all tasks; null: on the stack
   size_t task_scratch;  // bytes of it for each task
