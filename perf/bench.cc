@@ -127,7 +127,10 @@ class Bench {
     row.median_us = timing.us;
     row.gops = c.operations() / (timing.us * 1e3);
     if (peak) row.peak_gops = timing.peak_gops * threads_;
-    if (threads_ > 1) row.round_trip_ns = timing.round_trip_ns;
+    if (peak && threads_ > 1) {
+      row.round_trip_ns = timing.placement.round_trip_ns;
+      row.cores = timing.placement.cores;
+    }
     for (size_t i = 0; i < others.times.size(); ++i) {
       auto& to = *others.times[i];
       if (!to) to.emplace();

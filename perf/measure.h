@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "perf/peak.h"
+#include "perf/round_trip.h"
 
 namespace oct::perf {
 
@@ -28,11 +29,12 @@ struct Timing {
   double us = 0;              // median per call of the first subject
   std::vector<Other> others;  // the further subjects
   double peak_gops = 0;       // median, one core; 0 without a peak loop
-  double round_trip_ns = 0;   // median of line_round_trip_ns; 0 with one thread
+  Placement placement;        // medians; zeros with one thread or without a peak loop
 };
 
 // `peak` may be null. The slowest subject is timed for about `min_time_s`. `threads` is the most
-// that any of them uses.
+// that any of them uses: with several, rounds during which the host of a guest had not put two of
+// them on cores that share an L3 are done again, as long as there are not too many.
 Timing measure(const std::string& name, const std::vector<Subject*>& subjects, const PeakLoop* peak,
                double min_time_s, int threads);
 

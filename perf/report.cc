@@ -109,6 +109,7 @@ std::vector<Column<BenchRow>> bench_columns(bool peer, const Extras& extras) {
   if (!extras.one_thread) return columns;
   other("1 thread us", "speed-up", &BenchRow::one_thread);
   columns.push_back({"line ns", Align::kRight, [](R r) { return fixed_text(r.round_trip_ns, 0); }});
+  columns.push_back({"cores", Align::kRight, [](R r) { return fixed_text(r.cores, 2); }});
   return columns;
 }
 
@@ -188,7 +189,7 @@ std::string bench_csv(const RunInfo& info, const std::vector<BenchRow>& rows) {
                             "ratio",     "peer_f32_median_us",
                             "ratio_f32", "one_thread_median_us",
                             "speed_up",  "round_trip_ns",
-                            "note"})
+                            "cores",     "note"})
     table.column(title, Align::kLeft);
   for (const BenchRow& row : rows) {
     const auto timed = [&](double x) { return row.failed ? std::string() : csv_text(x); };
@@ -212,6 +213,7 @@ std::string bench_csv(const RunInfo& info, const std::vector<BenchRow>& rows) {
                csv_text(us_of(row.one_thread)),
                csv_text(ratio_of(row.one_thread)),
                csv_text(row.round_trip_ns),
+               csv_text(row.cores),
                joined(row.notes, "; ")});
   }
   return table.csv();
@@ -245,6 +247,7 @@ Json row_json(const RunInfo& info, const BenchRow& row, bool explain) {
             {"one_thread_us", json_number(us_of(row.one_thread))},
             {"speed_up", json_number(ratio_of(row.one_thread))},
             {"round_trip_ns", json_number(row.round_trip_ns)},
+            {"cores", json_number(row.cores)},
             {"correct", !row.failed},
             {"notes", row.notes}};
   if (explain) j["explain"] = row.explain;

@@ -28,7 +28,8 @@ struct BenchRow {
   bool failed = false;  // ours is wrong: nothing was timed
   double median_us = 0, gops = 0;
   std::optional<double> peak_gops;      // of all threads
-  std::optional<double> round_trip_ns;  // of a cache line to another thread, with several
+  // With several threads, as in Placement.
+  std::optional<double> round_trip_ns, cores;
   struct Other {
     std::string implementation;
     double median_us = 0, ratio = 0;  // ratio: its time / ours
