@@ -46,6 +46,7 @@ class DepthwiseStore {
   void extract_pixel(const Xbyak::Xmm& t, const Xbyak::Xmm& v, int p);
   void memory_order(const Quarters& v);
 
+  // The first two are used with several pixels and by next_vector() only.
   const Xbyak::Reg64 rPlace{Xbyak::Operand::R11}, rPlace3{Xbyak::Operand::RBX},
       rMult{Xbyak::Operand::R13}, rBias{Xbyak::Operand::R14}, rParams{Xbyak::Operand::R15};
 

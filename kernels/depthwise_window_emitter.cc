@@ -23,7 +23,8 @@ WindowEmitter::WindowEmitter(Assembler& as, const KernelRow& row, const Depthwis
       words(make_words(as, row.isa, row.lanes, Dot::kVnni)), w(*words),
       pool(vector_registers(row.isa)), store(as, row, spec, w, pool),
       width(depthwise_width(row, spec.n)), groups(row.nr / width),
-      inputs(axis.kernel + (spec.outputs - 1) * axis.stride) {
+      inputs(axis.kernel + (spec.outputs - 1) * axis.stride),
+      running(groups == 1 && axis.stride == 2) {
   if (spec.a_shift) shift = take();
 }
 
@@ -66,6 +67,7 @@ void WindowEmitter::load_args() {
   if (groups == 1) {
     as.lea(rRowBytes3, as.ptr[rRowBytes + rRowBytes * 2]);
     as.mov(rPixelBytes, output(offsetof(DepthwiseOutputs, c_pixel_bytes)));
+    if (running) as.mov(rStep, arg(offsetof(DepthwiseWindowArgs, pixel_bytes)));
     return;
   }
   as.mov(rCount[0], arg(offsetof(DepthwiseWindowArgs, output_rows)));
@@ -81,6 +83,9 @@ void WindowEmitter::begin_block() {
   as.add(rC[1], rC[0]);
   as.mov(rColumn, arg(offsetof(DepthwiseWindowArgs, column)));
   as.mov(rPixels, arg(offsetof(DepthwiseWindowArgs, pixels)));
+  if (!running) return;
+  as.mov(rPixel, rColumn);
+  as.add(rPixel, arg(offsetof(DepthwiseWindowArgs, base)));
 }
 
 // Leaves the zero flag at the last one.
@@ -151,19 +156,23 @@ void WindowEmitter::load_columns(int first, int count) {
   as.L(edge.end);
 }
 
-// Of one group, which has no counts, all rows are addressed from the first. Lines are fetched
-// ahead, of the next pixels or blocks: Zen 5, 2026-11-29, 5x5 stride 2 of 672 channels at 14x14,
-// 6.3 -> 5.9 us.
+// Of one group all rows are addressed from the first. Lines are fetched ahead, of the
+// next pixels or blocks: Zen 5, 2026-11-29, 5x5 stride 2 of 672 channels at 14x14, 6.3 -> 5.9 us.
 void WindowEmitter::load_inside(int place) {
   constexpr int kAhead = 128;  // bytes
-  as.mov(rax, rColumn);
-  as.add(rax, arg(offsetof(DepthwiseWindowArgs, base)));
+  const bool one = groups == 1;
+  if (!running) {
+    as.mov(rax, rColumn);
+    as.add(rax, arg(offsetof(DepthwiseWindowArgs, base)));
+  }
   const int count = depthwise_window_inputs(row, spec, axis);
   for (int i = 0; i < count; ++i) {
-    if (groups > 1 && i > 0 && i % 2 == 0) as.lea(rax, as.ptr[rax + rRowBytes * 2]);
-    const int from = groups > 1 ? i % 2 : i;
-    const Xbyak::RegExp at =
-        from == 0 ? Xbyak::RegExp(rax) : from == 3 ? rax + rRowBytes3 : rax + rRowBytes * from;
+    if (!one && i > 0 && i % 2 == 0) as.lea(rax, as.ptr[rax + rRowBytes * 2]);
+    const Reg64& first = running ? rPixel : rax;
+    const int from = one ? i : i % 2;
+    const Xbyak::RegExp at = from == 0   ? Xbyak::RegExp(first)
+                             : from == 3 ? first + rRowBytes3
+                                         : first + rRowBytes * from;
     load_row(place, i, as.ptr[at]);
     as.prefetcht0(as.ptr[at + kAhead]);
   }
@@ -188,12 +197,18 @@ void WindowEmitter::edge_column(int place) {
   as.L(padding);
   for (const Xmm& v : interleaved(place))
     as.vpbroadcastd(v, arg(offsetof(DepthwiseWindowArgs, padding)));
-  as.add(rColumn, arg(offsetof(DepthwiseWindowArgs, pixel_bytes)));
+  next_column();
   as.ret();
 }
 
+void WindowEmitter::next_column() {
+  if (!running) return as.add(rColumn, arg(offsetof(DepthwiseWindowArgs, pixel_bytes)));
+  as.add(rColumn, rStep);
+  as.add(rPixel, rStep);
+}
+
 void WindowEmitter::finish_column(int place) {
-  as.add(rColumn, arg(offsetof(DepthwiseWindowArgs, pixel_bytes)));
+  next_column();
   if (spec.a_shift)
     for (const Xmm& v : rows[place]) as.vpaddb(v, v, shift);
   interleave(place);
