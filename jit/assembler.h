@@ -15,6 +15,7 @@
 #include <xbyak/xbyak.h>
 
 #include "jit/code_cache.h"
+#include "jit/vector_code.h"
 
 namespace oct {
 
@@ -54,6 +55,29 @@ class Assembler : public Xbyak::CodeGenerator {
   // One of them broadcast to every lane by an EVEX instruction.
   Xbyak::Address repeated_constant(uint32_t word);
 
+  // What most of the code is made of: as Xbyak has it, but faster where operands are plain
+  // (jit/vector_code.h).
+  void vaddps(const Xbyak::Xmm& to, const Xbyak::Operand& a, const Xbyak::Operand& b);
+  void vmulps(const Xbyak::Xmm& to, const Xbyak::Operand& a, const Xbyak::Operand& b);
+  void vpaddd(const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b);
+  void vpackssdw(const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b);
+  void vpackuswb(const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b);
+  void vpmaddwd(const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b);
+  void vpmaddubsw(const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b);
+  void vpdpbusd(const Xbyak::Xmm& to, const Xbyak::Xmm& a, const Xbyak::Operand& b,
+                Xbyak::PreferredEncoding encoding = Xbyak::DefaultEncoding);
+  using CodeGenerator::vmovaps;
+  void vmovaps(const Xbyak::Xmm& to, const Xbyak::Operand& from);
+  using CodeGenerator::vmovups;
+  void vmovups(const Xbyak::Xmm& to, const Xbyak::Operand& from);
+  using CodeGenerator::vcvtdq2ps;
+  void vcvtdq2ps(const Xbyak::Xmm& to, const Xbyak::Operand& from);
+  using CodeGenerator::vcvtps2dq;
+  void vcvtps2dq(const Xbyak::Xmm& to, const Xbyak::Operand& from);
+  using CodeGenerator::vpbroadcastd;
+  void vpbroadcastd(const Xbyak::Xmm& to, const Xbyak::Operand& from);
+  void vmovups(const Xbyak::Address& to, const Xbyak::Xmm& from);
+
   // Emits the constants and returns the finished code. `name` labels it for profilers.
   std::shared_ptr<const Code> finish(const std::string& name);
 
@@ -72,6 +96,7 @@ class Assembler : public Xbyak::CodeGenerator {
     Xbyak::Label label;
   };
   Xbyak::RegRip constant_at(std::vector<uint32_t> words);
+  bool put(VectorOp op, const Xbyak::Xmm& reg, int second, const Xbyak::Operand& rm);
 
   std::unique_ptr<Line[]> buffer_;
   std::vector<size_t> entries_;

@@ -342,11 +342,12 @@ void GemmEmitter::dots(const GroupForm& form, const RowWords& r, const HeldB& he
   const Xmm* regs = held_b.words.data();
   for (int j = 0; j < nv; ++j) {
     const int held = held_b.held[static_cast<size_t>(j)], from_memory = of.b_words - held;
-    const Address memory[2] = {b_at(of, u, j, 0), b_at(of, u, j, 1)};
+    std::optional<Address> memory[2];
     const Operand* b[2];
     for (int word = 0; word < of.b_words; ++word)
-      b[word] = word < from_memory ? static_cast<const Operand*>(&memory[word])
-                                   : &regs[word - from_memory];
+      b[word] = word < from_memory
+                    ? static_cast<const Operand*>(&memory[word].emplace(b_at(of, u, j, word)))
+                    : &regs[word - from_memory];
     form.w.dot(acc(i, j, set), r.a.data(), b, r.t.data(), form.constant, j == nv - 1);
     regs += held;
   }
