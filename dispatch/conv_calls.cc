@@ -111,7 +111,7 @@ void ConvCalls::call_tiles(int64_t q, int64_t tiles, int height) {
     g_.init = start.sums;
     g_.init_stride_bytes = start.stride_bytes;
     g_.mult = plan_.mult.data() + panel.column;
-    g_.bias = plan_.bias_f32.data() + panel.column;
+    g_.bias = plan_.bias_f32.empty() ? nullptr : plan_.bias_f32.data() + panel.column;
     set_tensors(panel.channel, column, w.out_step);
     call(*panel.code, height);
   }

@@ -105,12 +105,13 @@ class ConvBuilder {
     const auto taps = static_cast<size_t>(plan_.tap_count);
     size_t at = 0;
     plan_.bias.resize(plan_.columns);
-    plan_.init.resize(plan_.columns);
-    if (plan_.shifted_zero_point != 0 || plan_.packed_a)
+    if (plan_.shifted_zero_point != 0 || plan_.packed_a) {
+      plan_.init.resize(plan_.columns);
       plan_.tap_term.resize(plan_.columns * static_cast<size_t>(plan_.tap_count));
+    }
     if (plan_.layout().row_sums) plan_.row_sum_factor.resize(plan_.columns);
     plan_.mult.resize(plan_.columns);
-    plan_.bias_f32.resize(plan_.columns);
+    if (!layer_.bias_f32.empty()) plan_.bias_f32.resize(plan_.columns);
     fetch_weights(weight_run(filters_, 0, plan_.panels[0].n));
     for (ConvPanel& panel : plan_.panels) {
       panel.b_offset = at;
@@ -142,7 +143,7 @@ class ConvBuilder {
         to[panel.column + static_cast<size_t>(i)] = from[channel(i)];
     };
     copy(layer_.bias_s32, plan_.bias);
-    copy(layer_.bias_s32, plan_.init);
+    if (!plan_.init.empty()) copy(layer_.bias_s32, plan_.init);
     copy(layer_.mult, plan_.mult);
     copy(layer_.bias_f32, plan_.bias_f32);
     if (plan_.layout().row_sums)

@@ -278,6 +278,7 @@ oct_status create_conv(const oct_context& context, const oct_qconv_desc& d, oct_
       if (!plan->folded) plan->clip = most_clipped(shape.axes[2]);
       build_panels(*plan, w);
     }
+    plan->layer.drop_columns();
     *out = plan.release();
     return OCT_OK;
   });

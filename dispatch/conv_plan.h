@@ -88,10 +88,10 @@ struct oct_qconv {
   oct::Buffer packed_b;
   size_t columns = 0;
   std::vector<int32_t> bias;            // per column; where accumulators start without any tap
-  std::vector<int32_t> init;            // per column; with all taps
+  std::vector<int32_t> init;            // per column; with all taps. Empty: the same
   std::vector<int32_t> row_sum_factor;  // per column, as in oct_qgemm
   std::vector<int32_t> tap_term;  // [tap][column]: subtracted for each tap; empty if all are zero
-  std::vector<float> mult, bias_f32;
+  std::vector<float> mult, bias_f32;  // per column; the latter empty if there is none
   oct::EpilogueParams params;
 
   // Products of one tap in a sum: tap_k, less what fills up a folded one.

@@ -129,7 +129,7 @@ ConvTaps::Start ConvTaps::start(const TapList& list, const ConvPanel& panel, int
 void ConvTaps::sum_seen(const TapList& list, const ConvPanel& panel, int32_t* sums) const {
   const int64_t width = whole_vectors(panel);
   const bool from_all = 2 * list.count > plan_.tap_count;
-  const auto& start = from_all ? plan_.init : plan_.bias;
+  const auto& start = from_all && !plan_.init.empty() ? plan_.init : plan_.bias;
   std::memcpy(sums, start.data() + panel.column, static_cast<size_t>(width) * sizeof *sums);
   if (!from_all) {
     for (int t = 0; t < list.count; ++t) add<-1>(sums, term(panel, list.index[t]), width);

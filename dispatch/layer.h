@@ -79,6 +79,9 @@ struct Layer {
     return (w_zero_points.empty() ? 0 : w_zero_points[column]) - shift;
   }
   bool has_zero_points(int shift) const;
+
+  // Frees mult and the biases, which a plan has in its own order once it is made.
+  void drop_columns() { mult = {}, bias_f32 = {}, bias_s32 = {}; }
 };
 
 // Whether the result is formed in reals before it is quantised (EpilogueSpec::in_reals).

@@ -16,8 +16,18 @@ constexpr int kCalleeSaved[] = {Xbyak::Operand::RBX, Xbyak::Operand::RBP, Xbyak:
 
 }  // namespace
 
-// Uninitialised on purpose: only the pages that are written get touched.
-Assembler::Assembler() : Assembler(std::unique_ptr<Line[]>(new Line[kCapacity / sizeof(Line)])) {}
+// Uninitialised on purpose: only the pages that are written get touched. The last buffer is kept:
+// those pages, as many as the longest code took, fault in once.
+Assembler::Line* Assembler::take_lines() {
+  Line* const spare = spare_.exchange(nullptr);
+  return spare ? spare : new Line[kCapacity / sizeof(Line)];
+}
+
+std::atomic<Assembler::Line*> Assembler::spare_;
+
+Assembler::Assembler() : Assembler(std::unique_ptr<Line[]>(take_lines())) {}
+
+Assembler::~Assembler() { delete[] spare_.exchange(buffer_.release()); }
 
 Assembler::Assembler(std::unique_ptr<Line[]> buffer)
     : Xbyak::CodeGenerator(kCapacity, buffer.get()), buffer_(std::move(buffer)) {

@@ -1,10 +1,11 @@
 // The base of every generator: Xbyak plus what all of them need.
 //
 // An Assembler writes position-independent code into plain memory, never into an executable page;
-// finish() turns it into Code. One Assembler may hold several functions (entry points); their
+// finish() turns it into Code. Its memory is kept for the next one. One Assembler may hold several functions (entry points); their
 // constants share one pool behind the last of them.
 #pragma once
 
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <memory>
@@ -22,6 +23,7 @@ namespace oct {
 class Assembler : public Xbyak::CodeGenerator {
  public:
   Assembler();
+  ~Assembler();
 
   // A function of the System V ABI: saves the callee-saved registers that `used` names (a mask of
   // Xbyak register indices). leave() restores them, clears the upper vector halves and returns.
@@ -88,6 +90,9 @@ class Assembler : public Xbyak::CodeGenerator {
   struct alignas(64) Line {
     uint8_t bytes[64];
   };
+
+  static std::atomic<Line*> spare_;
+  static Line* take_lines();
 
   explicit Assembler(std::unique_ptr<Line[]> buffer);
 
