@@ -48,7 +48,8 @@ void run_task(void* arg, size_t index) {
 
 // ---- one run --------------------------------------------------------------------------------
 
-// Checks a tensor and fills its dense strides. [first, last) is what it covers.
+// Checks a tensor and fills its dense strides; `align` is a power of two. [first, last) is what it
+// covers.
 struct Extent {
   uintptr_t first, last;
 };
@@ -64,7 +65,7 @@ oct_status check_tensor(const char* name, const oct_tensor& t, int rank, int64_t
                                          : t.stride_bytes[i - (3 - rank)];
     const int64_t stride = given == 0 ? dense : given;
     const int64_t count = i < 0 ? batch : size[static_cast<size_t>(i)];
-    if (stride < dense || stride % align)
+    if (stride < dense || stride & (align - 1))
       return fail(OCT_INVALID_ARGUMENT,
                   "%s: stride %" PRId64 " bytes of axis %d; it must be at least %" PRId64
                   " and a multiple of %" PRId64,
@@ -78,7 +79,7 @@ oct_status check_tensor(const char* name, const oct_tensor& t, int rank, int64_t
     (i < 0 ? to->batch : to->stride[i]) = stride;
   }
   extent->first = reinterpret_cast<uintptr_t>(t.data);
-  if (extent->first % static_cast<uintptr_t>(align))
+  if (extent->first & static_cast<uintptr_t>(align - 1))
     return fail(OCT_INVALID_ARGUMENT, "%s.data (%p) must be aligned to %" PRId64 " bytes", name,
                 t.data, align);
   if (__builtin_add_overflow(extent->first, static_cast<uintptr_t>(bytes), &extent->last))

@@ -222,9 +222,9 @@ double depthwise_cycles(const CpuFacts& facts, const KernelRow& row, const Depth
 }
 
 int64_t useful_threads(double cycles, int threads) {
-  // Half of a microsecond to hand work over and wait for it is then made good (Zen 4, 2026-11-24: a
-  // product of 2.4 us takes 1.8 on two threads).
-  constexpr double kCyclesPerThread = 4000;
+  // What it takes to hand work over and wait for it is then made good: 0.3 us on Zen 5 (2026-11-29:
+  // 1.45 us become 1.17 on two threads, and 0.9 stay what they are), 0.5 us on Zen 4.
+  constexpr double kCyclesPerThread = 2000;
   return static_cast<int64_t>(std::clamp(cycles / kCyclesPerThread, 1.0, double(threads)));
 }
 
