@@ -117,12 +117,14 @@ void ConvCalls::call_tiles(int64_t q, int64_t tiles, int height) {
   }
 }
 
-// The rows of a single tile are done all at once, and may be clipped.
+// The rows of a single tile are done all at once, and may be clipped. Every call has pointers of its
+// own, so that only the strides are turned back.
 void ConvCalls::call(const GemmCode& code, int height) {
-  const bool turns = turns_ && g_.tiles > 1;
-  if (turns) turn_rows(g_, g_.tiles * height);
+  if (!turns_ || g_.tiles == 1) return calls_.call(code, height, g_);
+  turn_rows(g_, g_.tiles * height);
   calls_.call(code, height, g_);
-  if (turns) turn_rows(g_, g_.tiles * height);
+  g_.a_stride_bytes = -g_.a_stride_bytes;
+  g_.c_stride_bytes = -g_.c_stride_bytes;
 }
 
 // The sums of the listed taps of `count` outputs from g_.a on.
