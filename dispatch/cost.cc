@@ -15,9 +15,6 @@ namespace {
 constexpr double kEpiloguePerVector = 4, kEpiloguePerRow = 8;
 constexpr double kCallCycles = 20, kTileCycles = 20;
 
-// Loops over listed groups of four kinds, whose ends are not all foreseen: ResNet-50's layers on
-// Zen 4, 2026-11-24, measured less counted.
-constexpr double kMixedRunCycles = 20;
 // From L2, where many rows take their turns: K = 3072 beside 768, 10x8.
 constexpr double kMixedFar = 1.12;
 
@@ -91,7 +88,7 @@ double tile_cycles(const CorePorts& p, const KernelRow& row, int m, int n, const
       std::max({ops.multiplies / p.multiplies, (ops.multiplies + ops.adds) / p.vectors,
                 ops.loads / p.loads, ops.instructions / p.instructions, ops.chain_cycles,
                 b_bytes / rates.b});
-  const double runs = mixed ? kMixedRunCycles * static_cast<double>(size.runs) : 0;
+  const double runs = mixed ? p.mixed_run * static_cast<double>(size.runs) : 0;
   return static_cast<double>(groups) * group + runs + epilogue_cycles(p, row, m, n) + kTileCycles;
 }
 
@@ -123,7 +120,7 @@ PanelRates panel_rates(const CorePorts& p, const KernelRow& row, int64_t a_bytes
 // of 512 bits). Zen 5 has them whole where it has 512-bit data paths. 256-bit loads go at two per
 // cycle, 512-bit loads at two only where words are not cracked. `instructions` for Zen is what the
 // loops of these kernels were seen to sustain on Zen 4 (4.6), below its nominal six, and on Zen 5
-// (5.5, of eight), whose pipes are never all busy: 840x1024:1024x192 under each kernel of AVX2,
+// (5.3, of eight), whose pipes are never all busy: 840x1024:1024x192 under each kernel of AVX2,
 // 2026-11-29. L2 and L3 bandwidths are sustained figures; zmm loads of 0.5 and of 4 MiB went at 50
 // to 65 and at 29 bytes a cycle on Zen 5.
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
@@ -132,12 +129,13 @@ CorePorts core_ports(const CpuFacts& facts, const KernelRow& row) {
   if (row.b_form == BForm::kPairs16) p.tapped_tile = 330;
   if (facts.uarch == "zen5") {
     p.vectors = 3.75;
-    p.instructions = 5.5;
+    p.instructions = 5.3;
     p.l2_bytes = 48;
     p.l3_bytes = 24;
+    p.mixed_run = 8;
     p.pack_row = 14;
     p.pack_bytes = 16;
-    p.tapped_tile = 60;
+    p.tapped_tile = row.a_form == AForm::kPairs16 ? 330 : 60;
   }
   if (zmm && facts.zmm_per_cycle == 1) {
     p.multiplies = 1;

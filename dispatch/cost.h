@@ -19,6 +19,9 @@ struct CorePorts {
   double multiplies = 2, vectors = 0, loads = 2, instructions = 0;
   double l2_bytes = 28, l3_bytes = 10;
   int64_t l1_size = 0, l2_size = 0;
+  // Cycles for loops over listed groups of four kinds, whose ends are not all foreseen: ResNet-50's
+  // layers on Zen 4, 2026-11-24, measured less counted.
+  double mixed_run = 20;
   // To pack a row of A: cycles, and so many bytes in each further one. Measured less predicted
   // cycles for each pixel of 1x1 convolutions, 3x24 and 4x16 on AVX2, by `octavo bench --isa avx2
   // --explain`. Zen 4, 2026-11-24: 10 (K = 16), 28 (24), 6 (64), 37 (256), and 206 for 3x3 ones (K =
@@ -28,7 +31,8 @@ struct CorePorts {
   // What a tile that walks a list of taps costs beyond its dots: its call, where it lies at a side
   // of the image, and loops whose ends are not foreseen. Zen 4, 3x3 convolutions of 14 pixels a row
   // took 11 % longer in three tiles than in two; with B as words, 3x24 on AVX2, it was 360 and 290
-  // with 64 and 128 channels. Zen 5, 2026-11-29: 0 to 90 with 32 channels, 7 pixels a row.
+  // with 64 and 128 channels. Zen 5, 2026-11-29, 7 pixels a row, groups of 32: 0 to 90; but rows of
+  // A are packed for each group, by which 4x16 takes 165 us where 5x16 takes 125.
   double tapped_tile = 200;
 };
 CorePorts core_ports(const CpuFacts& facts, const KernelRow& row);
