@@ -20,7 +20,7 @@ RowSplit split_evenly(int64_t count, int height) {
 // to 16 at 112x112 take a tenth more time backwards).
 ConvCalls::ConvCalls(const ConvJob& job, Order order)
     : job_(job), plan_(job.plan), order_(plan_.row_taps ? Order::kForwards : order),
-      source_(job.plan), taps_(job.plan),
+      source_(job.plan), taps_(job.plan, source_.spare_sums()),
       turns_(order_ == Order::kBackwards && !plan_.packed_a && plan_.row_sum_factor.empty()) {
   std::fill(std::begin(g_.post), std::end(g_.post), PostTensor{});
   g_.epilogue = &plan_.params;

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 
 #include "dispatch/conv_plan.h"
 #include "kernels/index_range.h"
@@ -80,6 +81,10 @@ class ConvSource {
 
   // Room for as many terms, where row_init() is not in use.
   int32_t* spare_terms() { return row_init_; }
+  // And for sums where A is read in place.
+  std::span<int32_t> spare_sums() {
+    return {reinterpret_cast<int32_t*>(buffer_), kSourceBytes / sizeof(int32_t)};
+  }
 
  private:
   // f(number, row): of all rows under the filter; null if outside the image.

@@ -110,17 +110,21 @@ bool ConvTaps::seen_widths(const ConvInput& in, const ConvSource& source, IndexR
 ConvTaps::Start ConvTaps::start(const TapList& list, const ConvPanel& panel, int height) {
   if (plan_.tap_term.empty() || plan_.folded || (list.count == plan_.tap_count && !list.clipped))
     return {plan_.init.data() + panel.column, 0};
-  for (int i = 0; i < starts_; ++i)
-    if (kept_[i].list == &list && kept_[i].panel == &panel && kept_[i].height == height)
-      return kept_[i].start;
+  for (int i = 0; i < starts_; ++i) {
+    found_ = found_ + 1 < starts_ ? found_ + 1 : 0;
+    const KeptStart& kept = kept_[found_];
+    if (kept.list == &list && kept.panel == &panel && kept.height == height) return kept.start;
+  }
   const int64_t width = whole_vectors(panel);
   const int64_t sums = list.clipped ? height * width : width;
-  if (starts_ == kMaxStarts || sums_used_ + sums > kStartSums) starts_ = 0, sums_used_ = 0;
-  int32_t* const to = sums_ + sums_used_;
+  const auto room = static_cast<int64_t>(room_.size());
+  if (starts_ == kMaxStarts || sums_used_ + sums > room) starts_ = 0, sums_used_ = 0;
+  int32_t* const to = room_.data() + sums_used_;
   sum_start(list, panel, height, to);
   sums_used_ += sums;
   const Start start{to, list.clipped ? width * static_cast<int64_t>(sizeof *to) : 0};
-  kept_[starts_++] = {&list, &panel, height, start};
+  found_ = starts_++;
+  kept_[found_] = {&list, &panel, height, start};
   return start;
 }
 
@@ -131,6 +135,7 @@ void ConvTaps::sum_seen(const TapList& list, const ConvPanel& panel, int32_t* su
   const bool from_all = 2 * list.count > plan_.tap_count;
   const auto& start = from_all && !plan_.init.empty() ? plan_.init : plan_.bias;
   std::memcpy(sums, start.data() + panel.column, static_cast<size_t>(width) * sizeof *sums);
+  if (list.count == plan_.tap_count) return;
   if (!from_all) {
     for (int t = 0; t < list.count; ++t) add<-1>(sums, term(panel, list.index[t]), width);
     return;

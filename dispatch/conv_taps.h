@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "dispatch/conv_plan.h"
 #include "dispatch/conv_source.h"
@@ -23,7 +24,9 @@ struct TapList {
 
 class ConvTaps {
  public:
-  explicit ConvTaps(const oct_qconv& plan) : plan_(plan) {}
+  // `spare`: room for starts, unless the plan packs A.
+  ConvTaps(const oct_qconv& plan, std::span<int32_t> spare)
+      : plan_(plan), room_(plan.packed_a ? std::span<int32_t>(sums_) : spare) {}
 
   // What outputs q of the row that `source` has made ready see. No list fits if a tap would leave
   // out pixels at both ends, or more than kernels were made for. Lists live until the next one.
@@ -63,13 +66,15 @@ class ConvTaps {
   const int32_t* term(const ConvPanel& panel, int tap) const;  // what a tap sees of the zero point
   void sum_start(const TapList& list, const ConvPanel& panel, int height, int32_t* sums) const;
 
-  static constexpr int kMaxLists = 16, kMaxStarts = 16;
+  static constexpr int kMaxLists = 16, kMaxStarts = 32;
   static constexpr int64_t kStartSums = 4 * 7 * kMaxNr;  // four tiles of 7x64, and any other
 
   static_assert(kStartSums >= kMaxSums);
 
   const oct_qconv& plan_;
+  const std::span<int32_t> room_;
   int lists_ = 0, starts_ = 0;
+  int found_ = 0;  // the start found last: row after row they are asked for in the same order
   int64_t taps_used_ = 0, sums_used_ = 0;
   Key keys_[kMaxLists];
   TapList list_[kMaxLists];

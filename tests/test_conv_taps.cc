@@ -60,7 +60,7 @@ TEST_F(ConvTapsTest, AreKeptFromRowToRow) {
   const int height = p.clip > 0 ? 2 : 1;  // the first pixels of a row, some beside the padding
   const IndexRange q{0, height};
   ConvSource source(p);
-  ConvTaps taps(p);
+  ConvTaps taps(p, source.spare_sums());
   const auto list_of = [&](int64_t y) {
     const ConvInput in = row(p, y);
     source.prepare(in, q, 0);
