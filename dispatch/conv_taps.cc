@@ -109,7 +109,7 @@ bool ConvTaps::seen_widths(const ConvInput& in, const ConvSource& source, IndexR
 
 ConvTaps::Start ConvTaps::start(const TapList& list, const ConvPanel& panel, int height) {
   if (plan_.tap_term.empty() || plan_.folded || (list.count == plan_.tap_count && !list.clipped))
-    return {plan_.init.data() + panel.column, 0};
+    return {(plan_.init.empty() ? plan_.bias : plan_.init).data() + panel.column, 0};
   for (int i = 0; i < starts_; ++i) {
     found_ = found_ + 1 < starts_ ? found_ + 1 : 0;
     const KeptStart& kept = kept_[found_];
