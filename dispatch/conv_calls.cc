@@ -62,8 +62,7 @@ RowSplit ConvCalls::split_outputs(int64_t count, const KernelRow& row) {
   if (split_row_ != &row || split_count_ != count) {
     split_row_ = &row;
     split_count_ = count;
-    split_ = plan_.tile_rows ? split_evenly(count, plan_.tile_rows)
-                             : split_rows(count, row);
+    split_ = plan_.tile_rows ? split_evenly(count, plan_.tile_rows) : split_rows(count, row);
   }
   return split_;
 }
@@ -117,8 +116,8 @@ void ConvCalls::call_tiles(int64_t q, int64_t tiles, int height) {
   }
 }
 
-// The rows of a single tile are done all at once, and may be clipped. Every call has pointers of its
-// own, so that only the strides are turned back.
+// The rows of a single tile are done all at once, and may be clipped. Every call has pointers of
+// its own, so that only the strides are turned back.
 void ConvCalls::call(const GemmCode& code, int height) {
   if (!turns_ || g_.tiles == 1) return calls_.call(code, height, g_);
   turn_rows(g_, g_.tiles * height);

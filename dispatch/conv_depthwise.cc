@@ -17,7 +17,7 @@ bool trivial(const ConvAxis& a) {
 }
 
 Reason reason_against(const KernelRow& row, const oct_qconv& plan, const UsableIsas& isas,
-                           const int8_t* w) {
+                      const int8_t* w) {
   const ConvShape& shape = plan.shape;
   const Layer& layer = plan.layer;
   if (!isas[row.isa]) return {isas.reason[static_cast<int>(row.isa)].c_str()};

@@ -19,9 +19,9 @@ constexpr int64_t kMostFixedSteps = 8;  // of K in a tap: beyond, a loop costs n
 class ConvBuilder {
  public:
   ConvBuilder(oct_qconv& plan, const int8_t* w)
-      : plan_(plan), shape_(plan.shape),
-        layer_(plan.layer), filters_{w, BLayout::kNK, plan.tap_count * plan.tap_k,
-                                     plan.tap_count * plan.tap_k, plan.shape.out_channels} {}
+      : plan_(plan), shape_(plan.shape), layer_(plan.layer),
+        filters_{w, BLayout::kNK, plan.tap_count * plan.tap_k, plan.tap_count * plan.tap_k,
+                 plan.shape.out_channels} {}
 
   void build() {
     const KernelRow& main = *plan_.layout().main;

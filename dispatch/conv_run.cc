@@ -254,7 +254,7 @@ size_t conv_scratch_bytes(const oct_qconv& plan) {
 oct_status run_conv(const oct_qconv& plan, const oct_qconv_args& args) {
   if (args.batch < 0) return fail(OCT_INVALID_ARGUMENT, "batch is %" PRId64, args.batch);
   ConvTensor x[kMaxPostOps];
-  ConvJob job{plan, args.batch, full_rank(plan, args.in_size), {}, {}, {}, x, 0, 1, 1, 1,
+  ConvJob job{plan,    args.batch, full_rank(plan, args.in_size), {}, {}, {}, x, 0, 1, 1, 1,
               nullptr, 0};
   if (oct_status s = output_size(plan.shape, job.in, &job.out)) return s;
   if (args.batch == 0) return OCT_OK;

@@ -24,8 +24,8 @@ struct CorePorts {
   double mixed_run = 20;
   // To pack a row of A: cycles, and so many bytes in each further one. Measured less predicted
   // cycles for each pixel of 1x1 convolutions, 3x24 and 4x16 on AVX2, by `octavo bench --isa avx2
-  // --explain`. Zen 4, 2026-11-24: 10 (K = 16), 28 (24), 6 (64), 37 (256), and 206 for 3x3 ones (K =
-  // 64); with 5, 3x24 was taken where 5x16 is faster by a tenth to a quarter (K = 16, 24, 144).
+  // --explain`. Zen 4, 2026-11-24: 10 (K = 16), 28 (24), 6 (64), 37 (256), and 206 for 3x3 ones (K
+  // = 64); with 5, 3x24 was taken where 5x16 is faster by a tenth to a quarter (K = 16, 24, 144).
   // Zen 5, 2026-11-29: 9 (16), 17 (96), 19 (144), 30 (256).
   double pack_row = 40, pack_bytes = 1e9;
   // What a tile that walks a list of taps costs beyond its dots: its call, where it lies at a side

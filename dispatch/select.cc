@@ -63,9 +63,9 @@ int64_t packed_bytes(const Layout& l, int64_t k) {
   return bytes;
 }
 
-// To turn to panels of another kernel, for each row of outputs that see several taps. Seen on Zen 5,
-// 2026-11-29, in `octavo bench --conv g32ic1024ih7oc1024kh3ph1 --isa avxvnni`, where every group of
-// 32 channels was a panel of 4x24 and one of 12x8: 67.6 us, 60.9 with 4x24 alone.
+// To turn to panels of another kernel, for each row of outputs that see several taps. Seen on Zen
+// 5, 2026-11-29, in `octavo bench --conv g32ic1024ih7oc1024kh3ph1 --isa avxvnni`, where every group
+// of 32 channels was a panel of 4x24 and one of 12x8: 67.6 us, 60.9 with 4x24 alone.
 constexpr double kOtherKernelCycles = 200;
 
 double tapped_tiles(const Layout& l, int64_t m) {
@@ -80,8 +80,8 @@ double tapped_tiles(const Layout& l, int64_t m) {
 
 double work_cycles(const CpuFacts& facts, const Layout& l, const Work& work) {
   const double tile = core_ports(facts, *l.main).tapped_tile;
-  const auto others = std::count_if(l.tail, l.tail + l.tails,
-                                    [&](const PanelShape& p) { return p.row != l.main; });
+  const auto others =
+      std::count_if(l.tail, l.tail + l.tails, [&](const PanelShape& p) { return p.row != l.main; });
   const double tapped =
       tile * tapped_tiles(l, work.m) + kOtherKernelCycles * static_cast<double>(others);
   return layout_cycles(facts, l, work.size()) + (work.taps > 1 ? tapped : 0);
@@ -125,8 +125,7 @@ Reason reason_against_mixed(const KernelRow& row, const Work& work, const Usable
   if (work.k > std::numeric_limits<int32_t>::max())
     return {"K = # exceeds its 32-bit offsets", {work.k}};
   const bool narrow = row.flags & kRowNeedsSafePairs;
-  if (narrow && work.layer.a_span() > 127)
-    return {"A spans # values", {work.layer.a_span() + 1}};
+  if (narrow && work.layer.a_span() > 127) return {"A spans # values", {work.layer.a_span() + 1}};
   if (narrow && shift_of_a(work.layer, row)) return {"A has to be shifted to 0..127"};
   if (work.layer.forced) return {};
   if (!narrow && work.layer.a_span() <= 127) return {"every pair of weights is safe with such A"};
@@ -206,7 +205,8 @@ constexpr double kClearlyCheaper = 0.99;
 oct_status refuse(const Work& work, const Selection& selection) {
   for (const Candidate& c : selection.candidates)
     if (c.row == work.layer.forced)
-      return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name, c.rejected.in_words().c_str());
+      return fail(OCT_UNSUPPORTED, "kernel %s cannot be used: %s", c.row->name,
+                  c.rejected.in_words().c_str());
   if (work.layer.forced)
     return fail(OCT_UNSUPPORTED, "kernel %s is for operation %s", work.layer.forced->name,
                 work.layer.forced->op);

@@ -105,7 +105,8 @@ void Assembler::vpmaddwd(const Xmm& to, const Xmm& a, const Operand& b) {
 }
 
 void Assembler::vpmaddubsw(const Xmm& to, const Xmm& a, const Operand& b) {
-  if (!put({Prefix::k66, OpMap::k0F38, 0x04}, to, a.getIdx(), b)) CodeGenerator::vpmaddubsw(to, a, b);
+  if (!put({Prefix::k66, OpMap::k0F38, 0x04}, to, a.getIdx(), b))
+    CodeGenerator::vpmaddubsw(to, a, b);
 }
 
 void Assembler::vpdpbusd(const Xmm& to, const Xmm& a, const Operand& b,
@@ -132,7 +133,8 @@ void Assembler::vcvtps2dq(const Xmm& to, const Operand& from) {
 }
 
 void Assembler::vpbroadcastd(const Xmm& to, const Operand& from) {
-  if (!put({Prefix::k66, OpMap::k0F38, 0x58, 4}, to, 0, from)) CodeGenerator::vpbroadcastd(to, from);
+  if (!put({Prefix::k66, OpMap::k0F38, 0x58, 4}, to, 0, from))
+    CodeGenerator::vpbroadcastd(to, from);
 }
 
 void Assembler::vmovups(const Address& to, const Xmm& from) {

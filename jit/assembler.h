@@ -1,8 +1,8 @@
 // The base of every generator: Xbyak plus what all of them need.
 //
 // An Assembler writes position-independent code into plain memory, never into an executable page;
-// finish() turns it into Code. Its memory is kept for the next one. One Assembler may hold several functions (entry points); their
-// constants share one pool behind the last of them.
+// finish() turns it into Code. Its memory is kept for the next one. One Assembler may hold several
+// functions (entry points); their constants share one pool behind the last of them.
 #pragma once
 
 #include <atomic>

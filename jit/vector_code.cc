@@ -41,8 +41,8 @@ uint8_t* put_vex(VectorOp op, int reg, int second, int b, bool x, uint8_t* to) {
     *to++ = static_cast<uint8_t>(r | last);
   } else {
     *to++ = 0xc4;
-    *to++ = static_cast<uint8_t>(r | (x ? 0 : 0x40) | (b & 8 ? 0 : 0x20) |
-                                 static_cast<int>(op.map));
+    *to++ =
+        static_cast<uint8_t>(r | (x ? 0 : 0x40) | (b & 8 ? 0 : 0x20) | static_cast<int>(op.map));
     *to++ = static_cast<uint8_t>(last);
   }
   *to++ = op.opcode;

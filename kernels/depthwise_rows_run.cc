@@ -14,8 +14,7 @@ bool list_rows(const DepthwiseImage& image, int64_t row, int64_t column, int cou
   bool padding = false;
   for (int i = 0; i < count; ++i) {
     const bool in = static_cast<uint64_t>(row + i) < static_cast<uint64_t>(image.height);
-    rows[i] =
-        in ? image.a + (row + i) * image.a_row_bytes + column * image.a_pixel_bytes : nullptr;
+    rows[i] = in ? image.a + (row + i) * image.a_row_bytes + column * image.a_pixel_bytes : nullptr;
     padding |= !in;
   }
   return padding;

@@ -170,8 +170,7 @@ class Stride2Emitter : public Window3Emitter {
   // Two quads share the interleaved bytes of their common rows.
   void interleave(int) override {
     const auto& v = column;
-    if (quads == 1)
-      return interleave_sources(as, v.data(), v.data() + kSources, v[kKernel - 1]);
+    if (quads == 1) return interleave_sources(as, v.data(), v.data() + kSources, v[kKernel - 1]);
     const Xmm &low01 = v[5], &high01 = v[0], &low23 = v[1], &high23 = v[2], &low44 = v[3],
               &high44 = v[4];
     as.vpunpcklbw(low01, v[0], v[1]);

@@ -45,8 +45,8 @@ struct DepthwiseWindowArgs {
   // place_bytes: from group to group; c is lost. In front of mult are as many int32, where sums
   // start, in the lanes' order.
   DepthwiseOutputs outputs;
-  int64_t pixels, blocks;     // >= 1; blocks is lost
-  int64_t output_rows;        // 1 .. depthwise_window_rows; the spec's with one group
+  int64_t pixels, blocks;  // >= 1; blocks is lost
+  int64_t output_rows;     // 1 .. depthwise_window_rows; the spec's with one group
 };
 
 using DepthwiseWindowFn = void (*)(DepthwiseWindowArgs*);

@@ -86,8 +86,8 @@ struct EpilogueRow {
   PostOperands* operands = nullptr;         // of the row, if a post-operation has a tensor
   const Xbyak::Reg64* row_scale = nullptr;  // where the row's scale is, with spec.row_scale
   const Xbyak::Reg64* to_stride = nullptr;  // from a row to the next
-  // 8-bit outputs whose columns lie otherwise: where the bytes of 128-bit blocks come from; empty if
-  // packing leaves them in order.
+  // 8-bit outputs whose columns lie otherwise: where the bytes of 128-bit blocks come from; empty
+  // if packing leaves them in order.
   const std::vector<uint32_t>* byte_order = nullptr;
   const Amid* amid = nullptr;  // woven into the chain of post-operations
 };

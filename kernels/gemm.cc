@@ -20,8 +20,7 @@ std::string cache_key(const KernelRow& row, const GemmSpec& s) {
 
 std::shared_ptr<const Code> generate(const KernelRow& row, const GemmSpec& spec) {
   Assembler as;
-  for (int m = row.entry_rows; m <= row.mr; m += row.entry_rows)
-    row.emit(as, row, spec, m);
+  for (int m = row.entry_rows; m <= row.mr; m += row.entry_rows) row.emit(as, row, spec, m);
   return as.finish(row.name);
 }
 

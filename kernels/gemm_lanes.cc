@@ -66,8 +66,8 @@ void GemmEmitter::lane_dots(Rows rows) {
       for (int o = 0; o < nv; ++o) {
         const Address memory = word(o);
         const auto held = static_cast<size_t>(o);
-        const Operand* const word_b[] = {
-            held < b.size() ? static_cast<const Operand*>(&b[held]) : &memory};
+        const Operand* const word_b[] = {held < b.size() ? static_cast<const Operand*>(&b[held])
+                                                         : &memory};
         w.dot(acc(i, o), &a, word_b, t.data(), constant(), false);
       }
     }

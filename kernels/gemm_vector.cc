@@ -68,8 +68,7 @@ Budget plan_registers(const KernelRow& row, int m, int nv, bool a_shift) {
 }  // namespace
 
 GemmEmitter::GemmEmitter(Assembler& as, const KernelRow& row, const GemmSpec& spec, int m)
-    : as(as), spec(spec), m(m),
-      nv((spec.n + row.lanes - 1) / row.lanes),
+    : as(as), spec(spec), m(m), nv((spec.n + row.lanes - 1) / row.lanes),
       packed_a(row.a_form == AForm::kPairs16), mixed(row.b_form == BForm::kMixed),
       words(make_words(as, row.isa, row.lanes, dot_of(row))), w(*words),
       vector_registers_(vector_registers(row.isa)), pool(vector_registers_),

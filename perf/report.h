@@ -27,7 +27,7 @@ struct BenchRow {
 
   bool failed = false;  // ours is wrong: nothing was timed
   double median_us = 0, gops = 0;
-  std::optional<double> peak_gops;      // of all threads
+  std::optional<double> peak_gops;  // of all threads
   // With several threads, as in Placement.
   std::optional<double> round_trip_ns, cores;
   struct Other {

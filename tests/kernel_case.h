@@ -31,15 +31,15 @@ struct KernelCase {
   bool affine = false;   // weights with zero points, some of them u8
   bool per_row = false;  // scales and zero points of A's rows, where outputs are formed in reals
   int m = 1, n = 1, tiles = 1;
-  int64_t k = 1;       // with taps, of one of them
-  int taps = 0;        // K is a list of so many; 0: one run. A's rows have one scale then
-  int clip = 0;        // GemmSpec::clip, where there is one tile
-  bool fixed = false;  // GemmSpec::k_fixed, where a run has few whole steps
+  int64_t k = 1;        // with taps, of one of them
+  int taps = 0;         // K is a list of so many; 0: one run. A's rows have one scale then
+  int clip = 0;         // GemmSpec::clip, where there is one tile
+  bool fixed = false;   // GemmSpec::k_fixed, where a run has few whole steps
   bool shared = false;  // GemmSpec::run_tail: what taps leave beyond whole groups shares groups
   // Block-diagonal B, with taps: of a group, whose bytes are k.
   int group_out = 0;
   bool in_lanes = false;  // GemmSpec::in_lanes, where the output allows it
-  uint64_t seed = 0;  // of operands, scales, strides and placement
+  uint64_t seed = 0;      // of operands, scales, strides and placement
 };
 
 // Runs cases of one kernel in buffers that are made once.

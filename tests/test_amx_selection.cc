@@ -24,8 +24,7 @@ Layer layer_of(DType a_type) {
   return layer;
 }
 
-Layout choose(const Layer& layer, const std::vector<Isa>& usable, int64_t m, int64_t n,
-                 int64_t k) {
+Layout choose(const Layer& layer, const std::vector<Isa>& usable, int64_t m, int64_t n, int64_t k) {
   UsableIsas isas;
   isas.reason.fill("not on this machine");
   for (Isa isa : usable) {

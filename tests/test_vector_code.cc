@@ -77,8 +77,8 @@ class Operands {
   }
 
  private:
-  static constexpr int64_t kDisplacements[] = {0,    1,     4,     -4,    64,   -64,   127,
-                                               -128, 128,   256,   508,   512,  8128,  8192,
+  static constexpr int64_t kDisplacements[] = {0,     1,     4,     -4,      64,        -64,  127,
+                                               -128,  128,   256,   508,     512,       8128, 8192,
                                                -8192, -8256, 12345, 1 << 20, -(1 << 30)};
   Rng& rng_;
   const int kind_;
