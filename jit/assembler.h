@@ -1,7 +1,7 @@
 // The base of every generator: Xbyak plus what all of them need.
 //
 // An Assembler writes position-independent code into plain memory, never into an executable page;
-// finish() turns it into Code. Its memory is kept for the next one. One Assembler may hold several
+// finish() turns it into Code. The memory is kept for the next one. One Assembler may hold several
 // functions (entry points); their constants share one pool behind the last of them.
 #pragma once
 

@@ -16,8 +16,6 @@ using Xbyak::Zmm;
 
 namespace {
 bool is_zmm(const Xmm& v) { return v.isZMM(); }
-
-// Place `place` of `size` bytes in a dword.
 }  // namespace
 
 void Words::dot(const Xmm& acc, const Xmm* a, const Operand* const* b, const Xmm* t,
@@ -277,7 +275,6 @@ void WordsAvx512::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm&) {
   as.vscalefps(to, v, n);
 }
 
-// Of bytes, and of words.
 namespace {
 bool is_whole_register(int count) { return count == 16 || count == 32 || count == 64; }
 }  // namespace

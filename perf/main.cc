@@ -37,8 +37,12 @@ constexpr const char* kBenchFooter =
     "over alternating blocks of calls: above 1, ours is faster. The peer computes depthwise "
     "layers\n"
     "in f32 too (ratio f32). With several threads, speed-up compares with one thread of ours, and\n"
-    "line ns is how long a cache line goes to another thread and back: on Zen 4 some 30 on one\n"
-    "core, 50 to 100 within an L3, 350 beyond it. Hosts move the cores of their guests about.";
+    "line ns is how long a cache line goes to another thread and back, 50 to 100 within an L3 and\n"
+    "350 to 400 beyond it on Zen 4 and 5, and cores how many times one thread's peak two have, 1 "
+    "to\n"
+    "2. Hosts move the cores of their guests about: rounds in which two threads were not on two "
+    "cores\n"
+    "of an L3 are done again, at most twice as many as count.";
 
 constexpr double kMaxMinTime = 3600;
 
