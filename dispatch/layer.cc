@@ -134,21 +134,48 @@ oct_status check_a(const LayerDesc& d) {
   return OCT_OK;
 }
 
+float multiplier(const LayerDesc& d, bool reals, float scale) {
+  const float product = d.a_scale * scale;
+  return reals ? product : product / d.c_scale;
+}
+
 // Products of scales must be scales too: an infinite or vanished one has lost the result.
+bool has_valid_products(const LayerDesc& d, bool reals, float scale) {
+  return is_valid_scale(scale) && is_valid_scale(d.a_scale * scale) &&
+         is_valid_scale(multiplier(d, reals, scale));
+}
+
 oct_status check_channel_scale(const LayerDesc& d, bool reals, int64_t i) {
-  const float scale = d.scales[i], product = d.a_scale * scale;
+  const float scale = d.scales[i];
+  if (has_valid_products(d, reals, scale)) return OCT_OK;
   if (!is_valid_scale(scale))
     return fail(OCT_INVALID_ARGUMENT,
                 "%s[%" PRId64 "] is %g; a scale must be finite, positive and normal", d.scales_name,
                 i, as_double(scale));
-  const float mult = reals ? product : product / d.c_scale;
-  if (is_valid_scale(product) && is_valid_scale(mult)) return OCT_OK;
   return fail(OCT_INVALID_ARGUMENT,
               "%s[%" PRId64
               "] is %g: a_scale %g * %g = %g, / c_scale %g = %g; both must be normal "
               "numbers",
               d.scales_name, i, as_double(scale), as_double(d.a_scale), as_double(scale),
-              as_double(product), reals ? 1 : as_double(d.c_scale), as_double(mult));
+              as_double(d.a_scale * scale), reals ? 1 : as_double(d.c_scale),
+              as_double(multiplier(d, reals, scale)));
+}
+
+// All of them, by the smallest and the largest: rounding keeps the order of products.
+oct_status check_channel_scales(const LayerDesc& d, bool reals) {
+  constexpr float kNone = std::numeric_limits<float>::infinity();
+  float lo = kNone, hi = -kNone;
+  bool ordered = true;
+  for (int64_t i = 0; i < d.scale_count; ++i) {
+    ordered &= d.scales[i] == d.scales[i];
+    lo = std::min(lo, d.scales[i]);
+    hi = std::max(hi, d.scales[i]);
+  }
+  if (ordered && has_valid_products(d, reals, lo) && has_valid_products(d, reals, hi))
+    return OCT_OK;
+  for (int64_t i = 0; i < d.scale_count; ++i)
+    if (oct_status s = check_channel_scale(d, reals, i)) return s;
+  return OCT_OK;
 }
 
 oct_status check_scales(const LayerDesc& d) {
@@ -169,10 +196,7 @@ oct_status check_scales(const LayerDesc& d) {
     if (oct_status s = check_scale("add_scale", d.add_scale)) return s;
     if (oct_status s = check_zero_point("add_zero_point", d.add_zero_point, d.add_type)) return s;
   }
-  const bool reals = in_reals(d);
-  for (int64_t i = 0; i < d.scale_count; ++i)
-    if (oct_status s = check_channel_scale(d, reals, i)) return s;
-  return OCT_OK;
+  return check_channel_scales(d, in_reals(d));
 }
 
 oct_status check_bias(const LayerDesc& d) {

@@ -33,12 +33,11 @@ class Assembler : public Xbyak::CodeGenerator {
   // body() `count` times, count in a register that ends at zero. enter with count >= 1.
   template <class Body>
   void loop(const Xbyak::Reg64& count, Body body) {
-    Xbyak::Label top;
     align(32);
-    L(top);
+    const uint8_t* const top = getCurr();
     body();
     dec(count);
-    jnz(top, T_NEAR);
+    jnz(top);
   }
 
   // As loop(), skipped when count is zero.

@@ -309,6 +309,7 @@ void GemmEmitter::group(Rows rows, const GroupForm& form, int u, int set, std::o
 
 GemmEmitter::RowWords GemmEmitter::row_words(const GroupForm& form) {
   RowWords r;
+  r.roles.reserve(static_cast<size_t>(form.w.shape.a_words + form.w.shape.temporaries));
   const auto take = [&] { return w.reg(r.roles.emplace_back(pool.take()).index()); };
   for (int i = 0; i < form.w.shape.a_words; ++i) r.a.push_back(take());
   for (int i = 0; i < form.w.shape.temporaries; ++i) r.t.push_back(take());
@@ -321,6 +322,9 @@ GemmEmitter::HeldB GemmEmitter::hold_b(const GroupForm& form, int u) {
   const DotShape& of = form.w.shape;
   const int made = of.b_words - of.b_loads;
   HeldB b;
+  b.roles.reserve(static_cast<size_t>(nv * of.b_words));
+  b.words.reserve(b.roles.capacity());
+  b.held.reserve(static_cast<size_t>(nv));
   for (int j = 0; j < nv; ++j) {
     const int held = j < budget.b_columns ? of.b_words : form.b_held;
     const size_t first = b.words.size();
