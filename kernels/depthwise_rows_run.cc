@@ -74,7 +74,7 @@ void Depthwise::run_window(const DepthwiseImage& image, IndexRange rows, const F
 
   const Block& block = blocks_[static_cast<size_t>(blocks.begin)];
   args.channel = block.channel;
-  args.base = args.rows[0] + block.channel;
+  args.base = padding ? nullptr : args.rows[0] + block.channel;
   args.blocks = blocks.end - blocks.begin;
   args.block_bytes =
       args.blocks > 1 ? blocks_[static_cast<size_t>(blocks.begin + 1)].init - block.init : 0;
