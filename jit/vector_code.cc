@@ -7,7 +7,6 @@ namespace {
 
 using Xbyak::Address;
 using Xbyak::Operand;
-using Xbyak::Reg;
 using Xbyak::RegExp;
 
 bool is_whole(const Operand& v) { return !v.getOpmaskIdx() && !v.getRounding() && !v.hasZero(); }

@@ -9,7 +9,7 @@
 
 namespace oct {
 
-enum class Prefix : uint8_t { kNone, k66, kF3 };
+enum class Prefix : uint8_t { kNone, k66 };
 enum class OpMap : uint8_t { k0F = 1, k0F38 };
 
 // An instruction whose W bit is zero.

@@ -18,7 +18,6 @@ struct BlockSums {
 };
 
 int64_t padded_groups(const KernelRow& row, int64_t k) {
-  if (row.kr == kKr) return (k + kKr - 1) / kKr;
   const KSteps s = k_steps(row, k);
   return s.count() * s.step / kKr;
 }
