@@ -12,9 +12,10 @@ struct IndexRange {
   friend bool operator==(const IndexRange&, const IndexRange&) = default;
 };
 
-// Part i of `count` indices cut into `parts` of nearly equal length.
+// Part i of `count` indices cut into `parts` of nearly equal length. The first is never shorter
+// than others: who hands out the parts takes it and begins a little earlier.
 constexpr IndexRange part(int64_t count, int64_t parts, int64_t i) {
-  return {count * i / parts, count * (i + 1) / parts};
+  return {(count * i + parts - 1) / parts, (count * (i + 1) + parts - 1) / parts};
 }
 
 // In which order a thread takes its share of rows. Hardware prefetchers run on past the end of what
