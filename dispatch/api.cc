@@ -73,6 +73,23 @@ oct_status oct_context_create(const oct_context_desc* desc, oct_context** contex
 
 void oct_context_destroy(oct_context* context) { delete context; }
 
+oct_status oct_context_run(oct_context* context, oct_status (*body)(void* arg), void* arg) {
+  if (!context || !body)
+    return fail(OCT_INVALID_ARGUMENT, "%s is null", context ? "body" : "context");
+  struct Call {
+    oct_status (*body)(void*);
+    void* arg;
+    oct_status status;
+  } call{body, arg, OCT_OK};
+  context->threads.gather(
+      [](void* c) {
+        auto& the_call = *static_cast<Call*>(c);
+        the_call.status = the_call.body(the_call.arg);
+      },
+      &call);
+  return call.status;
+}
+
 oct_status oct_describe(const oct_context* context, char* buffer, size_t size, size_t* needed) {
   if (oct_status s = check_buffer(buffer, size, needed)) return s;
   return oct::guarded([&] { return copy_text(oct::describe(context), buffer, size, needed); });

@@ -219,11 +219,4 @@ double depthwise_cycles(const CpuFacts& facts, const KernelRow& row, const Depth
   return (cost.dots + cost.gather + cost.sums * kEpilogue) / core_ports(facts, row).vectors;
 }
 
-int64_t useful_threads(double cycles, int threads) {
-  // What it takes to hand work over and wait for it is then made good: 0.3 us on Zen 5 (2026-11-29:
-  // 1.45 us become 1.17 on two threads, and 0.9 stay what they are), 0.5 us on Zen 4.
-  constexpr double kCyclesPerThread = 2000;
-  return static_cast<int64_t>(std::clamp(cycles / kCyclesPerThread, 1.0, double(threads)));
-}
-
 }  // namespace oct

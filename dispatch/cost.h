@@ -3,7 +3,7 @@
 // The model is a port table: what a K group of a tile issues (kernels/gemm_vector.h counts it from
 // the same register budget the generator uses) against what the core retires per cycle, plus the
 // epilogue, call overhead and the bandwidth of the cache level that B streams from. It ranks
-// candidates and sizes thread counts; it is not a promise.
+// candidates and tells how many threads are worth while; it is not a promise.
 #pragma once
 
 #include <cstdint>
@@ -79,8 +79,5 @@ double entry_cycles(const KernelRow& row, const WorkSize& size);
 
 // Cycles of a depthwise row for each pixel of the output.
 double depthwise_cycles(const CpuFacts& facts, const KernelRow& row, const DepthwiseShape& shape);
-
-// How many of `threads` threads so many predicted cycles are worth waking; at least 1.
-int64_t useful_threads(double cycles, int threads);
 
 }  // namespace oct

@@ -6,7 +6,6 @@
 #include <cassert>
 #include <memory>
 
-#include "dispatch/cost.h"
 #include "kernels/index_range.h"
 #include "quant/qparams.h"
 
@@ -172,8 +171,7 @@ void split(Job& job, const Threads& threads) {
   const ElementwiseSpec& s = job.work.spec;
   const double bytes = static_cast<double>(job.args.rows) * static_cast<double>(job.args.cols) *
                        static_cast<double>(in_bytes(s) + out_bytes(s));
-  const int64_t tasks =
-      std::min(useful_threads(bytes / kBytesPerCycle, threads.count()), kMaxTasks);
+  const int64_t tasks = std::min(threads.useful(bytes / kBytesPerCycle), kMaxTasks);
   const int64_t lines = (job.args.cols + kLine - 1) / kLine;
   const bool reduces = s.out == DType::kNone;
   // What a parameter's extrema are made of stays in one task.

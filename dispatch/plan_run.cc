@@ -367,9 +367,9 @@ Schedule make_schedule(const oct_qgemm& plan, int64_t m) {
   const Problem& p = plan.problem;
   const int64_t mr = plan.layout().main->mr;
   Schedule s{block_rows(plan, m), 1, 1};
-  const int threads = plan.context->threads.count();
-  if (threads == 1) return s;
-  const int64_t t = useful_threads(static_cast<double>(m) * plan.cycles_per_row, threads);
+  const Threads& threads = plan.context->threads;
+  if (threads.count() == 1) return s;
+  const int64_t t = threads.useful(static_cast<double>(m) * plan.cycles_per_row);
   if (t == 1) return s;
   const int64_t tiles = (m + mr - 1) / mr, panels = static_cast<int64_t>(plan.panels.size());
   // The first dimension takes all the threads it can use, the other what remains.

@@ -42,6 +42,13 @@ class Plan {
   oct_qgemm* plan_ = nullptr;
 };
 
+// oct_context_run of what is called without arguments.
+template <class Body>
+oct_status run_body(oct_context* context, Body body) {
+  return oct_context_run(
+      context, [](void* b) { return (*static_cast<Body*>(b))(); }, &body);
+}
+
 // The caps that leave different instruction sets usable here, lowest first, OCTAVO_MAX_ISA
 // respected; empty on a CPU that octavo does not support.
 std::vector<oct_isa> distinct_caps();

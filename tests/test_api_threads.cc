@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/api_support.h"
@@ -37,6 +38,11 @@ struct CallersPool {
   }
 };
 
+struct Solved {
+  QgemmProblem problem;
+  std::vector<uint8_t> expected;
+};
+
 class ApiThreads : public testing::Test {
  protected:
   void SetUp() override {
@@ -55,6 +61,20 @@ class ApiThreads : public testing::Test {
     }
     return all;
   }
+  static oct_status run_all(oct_context* context, const std::vector<Solved>& all) {
+    for (const auto& [p, expected] : all)
+      EXPECT_EQ(first_difference(p.run(context), expected, p), "");
+    return OCT_OK;
+  }
+  static std::vector<Solved> solved() {
+    std::vector<QgemmProblem> unsolved = problems();
+    std::vector<Solved> all;
+    for (QgemmProblem& p : unsolved) {
+      std::vector<uint8_t> expected = p.expected();
+      all.push_back({std::move(p), std::move(expected)});
+    }
+    return all;
+  }
 };
 
 TEST_F(ApiThreads, AnyNumberGivesTheSameBits) {
@@ -66,6 +86,54 @@ TEST_F(ApiThreads, AnyNumberGivesTheSameBits) {
         EXPECT_EQ(first_difference(p.run(context), expected, p), "") << threads << " threads";
       }
   }
+}
+
+// Whether they are at hand in a body, in a body within one, or not.
+TEST_F(ApiThreads, BodiesGiveTheSameBits) {
+  const std::vector<Solved> all = solved();
+  for (oct_isa cap : distinct_caps())
+    for (int threads : {1, 2, 3, 7}) {
+      const Context context(cap, threads);
+      int calls = 0;
+      const auto body = [&] { return ++calls, run_all(context, all); };
+      const auto outer = [&] {
+        EXPECT_EQ(body(), OCT_OK);
+        EXPECT_EQ(run_body(context, body), OCT_OK);
+        return body();
+      };
+      EXPECT_EQ(run_body(context, outer), OCT_OK);
+      EXPECT_EQ(run_body(context, body), OCT_OK);
+      EXPECT_EQ(body(), OCT_OK);
+      EXPECT_EQ(calls, 5);
+    }
+}
+
+// Each has its own threads at hand.
+TEST_F(ApiThreads, BodiesOfTwoContexts) {
+  const std::vector<Solved> all = solved();
+  const Context outer(OCT_ISA_NONE, 2), inner(OCT_ISA_NONE, 3);
+  const auto both = [&] {
+    EXPECT_EQ(run_all(outer, all), OCT_OK);
+    return run_all(inner, all);
+  };
+  EXPECT_EQ(run_body(outer, [&] { return run_body(inner, both); }), OCT_OK);
+}
+
+TEST_F(ApiThreads, ABodyRunsOnItsThreadAndSaysHowItEnded) {
+  const auto nothing = [](void*) { return OCT_OK; };
+  for (int threads : {1, 2}) {
+    const Context context(OCT_ISA_NONE, threads);
+    for (int i = 0; i < by_effort(10, 100, 1000); ++i) {
+      std::thread::id ran_on;
+      const auto body = [&] { return ran_on = std::this_thread::get_id(), OCT_UNSUPPORTED; };
+      EXPECT_EQ(run_body(context, body), OCT_UNSUPPORTED);
+      EXPECT_EQ(ran_on, std::this_thread::get_id());
+    }
+    EXPECT_EQ(oct_context_run(context, nullptr, nullptr), OCT_INVALID_ARGUMENT);
+    EXPECT_STREQ(oct_last_error(), "body is null");
+  }
+  EXPECT_EQ(oct_context_run(nullptr, nothing, nullptr), OCT_INVALID_ARGUMENT);
+  EXPECT_STREQ(oct_last_error(), "context is null");
 }
 
 TEST_F(ApiThreads, TheCallersPoolGetsAllTasksOnce) {
@@ -101,8 +169,9 @@ TEST_F(ApiThreads, TheCallersPoolMayBeSerial) {
     for (size_t i = count; i-- > 0;) task(arg, i);
   };
   const Context context(desc);
-  for (const QgemmProblem& p : problems())
-    EXPECT_EQ(first_difference(p.run(context), p.expected(), p), "");
+  const std::vector<Solved> all = solved();
+  EXPECT_EQ(run_all(context, all), OCT_OK);
+  EXPECT_EQ(run_body(context, [&] { return run_all(context, all); }), OCT_OK);
 }
 
 TEST_F(ApiThreads, OneThreadNeverCallsThePool) {

@@ -1,5 +1,4 @@
-// Many threads at once: on one plan, creating plans, and on one pool. The program that runs under
-// ThreadSanitizer.
+// Many threads at once: on one plan, creating plans, and on one pool. Runs under ThreadSanitizer.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -75,6 +74,31 @@ TEST_F(Concurrency, RunsOfOnePlanOnOnePool) {
   GTEST_SKIP() << "pthreadpool is not instrumented: its hand-over looks like a race";
 #endif
   for (oct_isa cap : distinct_caps()) run_one_plan(Context(cap, 3));
+}
+
+// Or its threads gathered by another.
+TEST_F(Concurrency, BodiesOnOnePool) {
+#ifdef __SANITIZE_THREAD__
+  GTEST_SKIP() << "pthreadpool is not instrumented: its hand-over looks like a race";
+#endif
+  for (oct_isa cap : distinct_caps()) {
+    const Context context(cap, 3);
+    Rng rng("bodies");
+    const QgemmProblem p = simple_problem(rng, 200, 150, 64);
+    const Plan plan(context, p.desc);
+    const std::vector<uint8_t> expected = p.expected();
+    std::atomic<int> wrong = 0;
+    on_all_threads([&](int) {
+      for (int i = 0; i < by_effort(4, 30, 300); ++i) {
+        wrong += run_body(context, [&] {
+                   for (int run = 0; run < 3; ++run)
+                     wrong += p.run(static_cast<const oct_qgemm*>(plan)) != expected;
+                   return OCT_OK;
+                 }) != OCT_OK;
+      }
+    });
+    EXPECT_EQ(wrong, 0);
+  }
 }
 
 TEST_F(Concurrency, CreationsOfEqualPlansGenerateCodeOnce) {

@@ -146,7 +146,9 @@ TEST(Conv, StridesThreadsAndScratchGiveTheSameBits) {
       args.scratch = scratch.place(rng.one_in(2) ? Flush::kLeft : Flush::kRight, scratch_bytes);
       args.scratch_bytes = scratch_bytes;
     }
-    ASSERT_EQ(oct_qconv_run(plan, &args), OCT_OK) << oct_last_error() << c.text();
+    const auto run = [&] { return oct_qconv_run(plan, &args); };
+    ASSERT_EQ(rng.one_in(2) ? run_body(context, run) : run(), OCT_OK)
+        << oct_last_error() << c.text();
     const size_t row = static_cast<size_t>(c.desc.out_channels * size);
     for (size_t p = 0; p < static_cast<size_t>(c_pixels); ++p) {
       const uint8_t* pixel = out.data() + p * static_cast<size_t>(c_pixel);

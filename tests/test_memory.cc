@@ -75,6 +75,17 @@ TEST_F(Memory, ARunAllocatesNothing) {
   }
 }
 
+TEST_F(Memory, ABodyWithThreadsAtHandAllocatesNothing) {
+  Rng rng("body");
+  const QgemmProblem p = simple_problem(rng, 200, 200, 200);
+  const Context context(OCT_ISA_NONE, 2);
+  const Plan plan(context, p.desc);
+  Call call(p);
+  const uint64_t before = allocations();
+  EXPECT_EQ(run_body(context, [&] { return oct_qgemm_run(plan, &call.args); }), OCT_OK);
+  EXPECT_EQ(allocations() - before, 0u);
+}
+
 // Dynamic A on every number of threads: its kernels belong to the context, not to a run.
 TEST_F(Memory, ADynamicRunAllocatesNothing) {
   for (oct_isa cap : distinct_caps())

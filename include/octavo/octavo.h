@@ -149,6 +149,18 @@ OCT_API oct_status oct_context_create(const oct_context_desc* desc, oct_context*
 /* Ends a context. Its plans must have been destroyed. NULL is ignored. */
 OCT_API void oct_context_destroy(oct_context* context);
 
+/* Calls body(arg) on this thread, with the context's own threads at hand until it returns: what
+ * body runs on this thread with this context and its plans is then handed to them in a fraction
+ * of the time, which counts where a network's layers take some microseconds each. Results are the
+ * same.
+ *
+ * The threads wait awake for some milliseconds between runs, then sleep. With one thread, with a
+ * parallel_for, within another such body, or while another thread uses the pool, this is no more
+ * than the call of body; other threads' runs go on in their calling threads meanwhile. `body` must
+ * return: it may not throw, nor jump out.
+ * Returns what body returns, or OCT_INVALID_ARGUMENT (null `context` or `body`). */
+OCT_API oct_status oct_context_run(oct_context* context, oct_status (*body)(void* arg), void* arg);
+
 /* Describes the machine and the kernels as JSON: {"version", "cpu", "cores", "caches",
  * "threads", "cap", "isas": [{"name", "usable", "emulated", "reason"}], "kernels": [{"name", "isa",
  * "mr", "nr", "kr", "usable"}]}. "emulated": the CPU lacks it, but the library's own tests can run

@@ -1,0 +1,85 @@
+#include "dispatch/crew.h"
+
+#include <xmmintrin.h>
+
+#include <thread>
+
+namespace oct {
+namespace {
+
+constexpr int kSpins = 1'000'000;  // some milliseconds: as pthreadpool's workers wait
+
+}  // namespace
+
+Crew::Crew(int threads)
+    : count_(static_cast<size_t>(threads) - 1), seats_(std::make_unique<Seat[]>(count_)) {}
+
+void Crew::open() {
+  taken_.store(0, std::memory_order_relaxed);
+  for (size_t i = 0; i < count_; ++i)
+    seats_[i].state.store(State::kFree, std::memory_order_relaxed);
+  is_open_.store(true, std::memory_order_release);
+}
+
+void Crew::close() {
+  is_open_.store(false, std::memory_order_relaxed);
+  for (size_t i = 0; i < count_; ++i) hand(seats_[i], State::kClosed);
+}
+
+void Crew::run(size_t tasks, void (*task)(void*, size_t), void* arg) {
+  for (size_t i = 1; i < tasks; ++i) {
+    Seat& seat = seats_[i - 1];
+    seat.task = task;
+    seat.arg = arg;
+    hand(seat, State::kOffered);
+  }
+  task(arg, 0);
+  for (size_t i = 1; i < tasks; ++i) {
+    Seat& seat = seats_[i - 1];
+    State offered = State::kOffered;
+    if (seat.state.load(std::memory_order_relaxed) == offered &&
+        seat.state.compare_exchange_strong(offered, State::kFree, std::memory_order_relaxed))
+      task(arg, i);
+    else
+      wait_for_end(seat);
+  }
+}
+
+// Nobody takes two seats of an open crew: who leaves one has seen it closed.
+void Crew::work() {
+  if (!is_open_.load(std::memory_order_acquire)) return;
+  const size_t i = taken_.fetch_add(1, std::memory_order_relaxed);
+  Seat& seat = seats_[i];
+  while (wait_for_word(seat) != State::kClosed) {
+    State offered = State::kOffered;
+    if (!seat.state.compare_exchange_strong(offered, State::kTaken, std::memory_order_acquire))
+      continue;
+    seat.task(seat.arg, i + 1);
+    seat.state.store(State::kFree, std::memory_order_release);
+  }
+}
+
+void Crew::hand(Seat& seat, State state) {
+  if (seat.state.exchange(state, std::memory_order_acq_rel) == State::kAsleep)
+    seat.state.notify_one();
+}
+
+// Until something is offered or the crew is closed.
+Crew::State Crew::wait_for_word(Seat& seat) {
+  for (int spins = 0;; ++spins) {
+    State state = seat.state.load(std::memory_order_acquire);
+    if (state == State::kOffered || state == State::kClosed) return state;
+    _mm_pause();
+    if (spins < kSpins) continue;
+    if (seat.state.compare_exchange_strong(state, State::kAsleep, std::memory_order_relaxed))
+      seat.state.wait(State::kAsleep, std::memory_order_relaxed);
+    spins = 0;
+  }
+}
+
+void Crew::wait_for_end(const Seat& seat) {
+  for (int spins = 0; seat.state.load(std::memory_order_acquire) != State::kFree; ++spins)
+    spins < kSpins ? _mm_pause() : std::this_thread::yield();
+}
+
+}  // namespace oct

@@ -1,0 +1,109 @@
+// Crews without a pool around them, so that ThreadSanitizer sees both sides.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "dispatch/crew.h"
+#include "tests/support.h"
+
+namespace oct::test {
+namespace {
+
+// What tasks write is no atomic: nothing but the crew orders it.
+struct Counts {
+  std::vector<int> of_tasks;
+  std::vector<std::thread::id> threads;
+
+  explicit Counts(size_t tasks) : of_tasks(tasks), threads(tasks) {}
+  static void count(void* arg, size_t i) {
+    auto& self = *static_cast<Counts*>(arg);
+    ++self.of_tasks[i];
+    self.threads[i] = std::this_thread::get_id();
+  }
+};
+
+void run_and_check(Crew& crew, size_t tasks) {
+  Counts counts(tasks);
+  crew.run(tasks, Counts::count, &counts);
+  EXPECT_EQ(counts.of_tasks, std::vector<int>(tasks, 1));
+  EXPECT_EQ(counts.threads[0], std::this_thread::get_id());
+}
+
+// The others of an open crew, which end when it is closed.
+std::vector<std::jthread> others(Crew& crew, int threads) {
+  std::vector<std::jthread> all;
+  for (int i = 1; i < threads; ++i) all.emplace_back([&] { crew.work(); });
+  return all;
+}
+
+// Waits until each of the others has done a task: the first thread keeps its own until then.
+void wait_for_others(Crew& crew, size_t threads) {
+  std::atomic<size_t> left = threads - 1;
+  const auto meet = [](void* arg, size_t i) {
+    auto& others_left = *static_cast<std::atomic<size_t>*>(arg);
+    if (i > 0) --others_left;
+    while (i == 0 && others_left > 0) std::this_thread::yield();
+  };
+  crew.run(threads, meet, &left);
+}
+
+TEST(Crew, DoesEveryTaskOnce) {
+  for (int threads : {2, 3, 8}) {
+    Crew crew(threads);
+    for (int opened = 0; opened < 3; ++opened) {
+      crew.open();
+      const std::vector<std::jthread> all = others(crew, threads);
+      for (int i = 0; i < by_effort(100, 1000, 10000); ++i)
+        run_and_check(crew, static_cast<size_t>(1 + i % threads));
+      crew.close();
+    }
+  }
+}
+
+TEST(Crew, EveryThreadTakesATask) {
+  for (int threads : {2, 4}) {
+    Crew crew(threads);
+    crew.open();
+    const std::vector<std::jthread> all = others(crew, threads);
+    wait_for_others(crew, static_cast<size_t>(threads));
+    crew.close();
+  }
+}
+
+TEST(Crew, DoesTheTasksOfThreadsThatDoNotCome) {
+  Crew crew(3);
+  crew.open();
+  for (size_t tasks : {1, 2, 3}) run_and_check(crew, tasks);
+  const std::vector<std::jthread> one = others(crew, 2);  // of two
+  for (size_t tasks : {1, 2, 3}) run_and_check(crew, tasks);
+  crew.close();
+}
+
+// Nobody stays who comes to a crew that is closed.
+TEST(Crew, SendsAwayWhenClosed) {
+  Crew crew(2);
+  crew.work();
+  crew.open();
+  crew.close();
+  crew.work();
+}
+
+// Those who sleep by now are woken for a task, and to leave.
+TEST(Crew, WakesWhoFellAsleep) {
+  Crew crew(3);
+  crew.open();
+  const std::vector<std::jthread> all = others(crew, 3);
+  wait_for_others(crew, 3);
+  for (int i = 0; i < 2; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    wait_for_others(crew, 3);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  crew.close();
+}
+
+}  // namespace
+}  // namespace oct::test
