@@ -32,6 +32,21 @@ ContextPtr create_context(Isa cap, int threads);
 PlanPtr create_plan(oct_context* context, const oct_qgemm_desc& desc);
 ConvPlanPtr create_plan(oct_context* context, const oct_qconv_desc& desc);
 
+// Runs a plan so many times with the context's threads at hand, as a program would run a network's
+// layers.
+template <class Plan, class Args>
+void run_calls(oct_context* context, oct_status (*run)(const Plan*, const Args*), const Plan* plan,
+               const Args& args, int64_t calls) {
+  auto body = [&] {
+    oct_status status = OCT_OK;
+    for (int64_t i = 0; i < calls && status == OCT_OK; ++i) status = run(plan, &args);
+    return status;
+  };
+  using Body = decltype(body);
+  check(oct_context_run(
+      context, [](void* b) { return (*static_cast<Body*>(b))(); }, &body));
+}
+
 // The JSON texts of oct_describe, oct_qgemm_explain and oct_qconv_explain.
 std::string describe(const oct_context* context);
 std::string explain(const oct_qgemm* plan, int64_t m);

@@ -13,17 +13,16 @@ using Axes = ConvShape::Axes;
 
 class OurConv : public OurPlan {
  public:
-  OurConv(ConvPlanPtr plan, const oct_qconv_args& args) : plan_(std::move(plan)), args_(args) {}
+  OurConv(oct_context* context, ConvPlanPtr plan, const oct_qconv_args& args)
+      : context_(context), plan_(std::move(plan)), args_(args) {}
 
   void run(int64_t calls) override {
-    oct_status status = OCT_OK;
-    for (int64_t i = 0; i < calls && status == OCT_OK; ++i)
-      status = oct_qconv_run(plan_.get(), &args_);
-    check(status);
+    run_calls(context_, oct_qconv_run, plan_.get(), args_, calls);
   }
   std::string explain() const override { return perf::explain(plan_.get(), args_.in_size); }
 
  private:
+  oct_context* context_;
   ConvPlanPtr plan_;
   oct_qconv_args args_;
 };
@@ -101,7 +100,7 @@ std::unique_ptr<OurPlan> QconvCase::create_plan(oct_context* context, const std:
   std::copy(shape_.in.begin(), shape_.in.end(), args.in_size);
   args.a.data = const_cast<void*>(a());
   args.c.data = c;
-  return std::make_unique<OurConv>(perf::create_plan(context, d), args);
+  return std::make_unique<OurConv>(context, perf::create_plan(context, d), args);
 }
 
 std::unique_ptr<PeerRun> QconvCase::prepare(Peer& peer, void* c) const {

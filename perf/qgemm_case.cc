@@ -8,17 +8,16 @@ namespace {
 
 class OurGemm : public OurPlan {
  public:
-  OurGemm(PlanPtr plan, const oct_qgemm_args& args) : plan_(std::move(plan)), args_(args) {}
+  OurGemm(oct_context* context, PlanPtr plan, const oct_qgemm_args& args)
+      : context_(context), plan_(std::move(plan)), args_(args) {}
 
   void run(int64_t calls) override {
-    oct_status status = OCT_OK;
-    for (int64_t i = 0; i < calls && status == OCT_OK; ++i)
-      status = oct_qgemm_run(plan_.get(), &args_);
-    check(status);
+    run_calls(context_, oct_qgemm_run, plan_.get(), args_, calls);
   }
   std::string explain() const override { return perf::explain(plan_.get(), args_.m); }
 
  private:
+  oct_context* context_;
   PlanPtr plan_;
   oct_qgemm_args args_;
 };
@@ -55,7 +54,7 @@ std::unique_ptr<OurPlan> QgemmCase::create_plan(oct_context* context, const std:
   args.a_stride_bytes = k();
   args.c = c;
   args.c_stride_bytes = static_cast<int64_t>(row_bytes());
-  return std::make_unique<OurGemm>(perf::create_plan(context, d), args);
+  return std::make_unique<OurGemm>(context, perf::create_plan(context, d), args);
 }
 
 std::unique_ptr<PeerRun> QgemmCase::prepare(Peer& peer, void* c) const {
