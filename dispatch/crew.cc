@@ -5,14 +5,10 @@
 #include <thread>
 
 namespace oct {
-namespace {
 
-constexpr int kSpins = 1'000'000;  // some milliseconds: as pthreadpool's workers wait
-
-}  // namespace
-
-Crew::Crew(int threads)
-    : count_(static_cast<size_t>(threads) - 1), seats_(std::make_unique<Seat[]>(count_)) {}
+Crew::Crew(int threads, int spins)
+    : count_(static_cast<size_t>(threads) - 1), spins_(spins),
+      seats_(std::make_unique<Seat[]>(count_)) {}
 
 void Crew::open() {
   taken_.store(0, std::memory_order_relaxed);
@@ -65,21 +61,22 @@ void Crew::hand(Seat& seat, State state) {
 }
 
 // Until something is offered or the crew is closed.
-Crew::State Crew::wait_for_word(Seat& seat) {
+Crew::State Crew::wait_for_word(Seat& seat) const {
   for (int spins = 0;; ++spins) {
     State state = seat.state.load(std::memory_order_acquire);
     if (state == State::kOffered || state == State::kClosed) return state;
     _mm_pause();
-    if (spins < kSpins) continue;
+    if (spins < spins_) continue;
     if (seat.state.compare_exchange_strong(state, State::kAsleep, std::memory_order_relaxed))
       seat.state.wait(State::kAsleep, std::memory_order_relaxed);
     spins = 0;
   }
 }
 
-void Crew::wait_for_end(const Seat& seat) {
-  for (int spins = 0; seat.state.load(std::memory_order_acquire) != State::kFree; ++spins)
-    spins < kSpins ? _mm_pause() : std::this_thread::yield();
+// Who has ended may be asleep by now.
+void Crew::wait_for_end(const Seat& seat) const {
+  for (int spins = 0; seat.state.load(std::memory_order_acquire) == State::kTaken; ++spins)
+    spins < spins_ ? _mm_pause() : std::this_thread::yield();
 }
 
 }  // namespace oct

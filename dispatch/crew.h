@@ -14,8 +14,12 @@ namespace oct {
 
 class Crew {
  public:
-  // `threads` >= 2, the first one included. Throws std::bad_alloc.
-  explicit Crew(int threads);
+  // Some milliseconds: as pthreadpool's workers wait.
+  static constexpr int kSpins = 1'000'000;
+
+  // `threads` >= 2, the first one included; who waits looks so many times before it sleeps. Throws
+  // std::bad_alloc.
+  explicit Crew(int threads, int spins = kSpins);
 
   // By the first thread: from open() to close() others may come and work. The last of them must
   // have returned before it opens again.
@@ -40,10 +44,11 @@ class Crew {
   };
 
   static void hand(Seat& seat, State state);
-  static State wait_for_word(Seat& seat);
-  static void wait_for_end(const Seat& seat);
+  State wait_for_word(Seat& seat) const;
+  void wait_for_end(const Seat& seat) const;
 
   const size_t count_;
+  const int spins_;
   const std::unique_ptr<Seat[]> seats_;
   std::atomic<bool> is_open_ = false;
   std::atomic<size_t> taken_ = 0;  // seats

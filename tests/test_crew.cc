@@ -91,18 +91,24 @@ TEST(Crew, SendsAwayWhenClosed) {
   crew.work();
 }
 
-// Those who sleep by now are woken for a task, and to leave.
-TEST(Crew, WakesWhoFellAsleep) {
-  Crew crew(3);
-  crew.open();
-  const std::vector<std::jthread> all = others(crew, 3);
-  wait_for_others(crew, 3);
-  for (int i = 0; i < 2; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+void sleep() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
+
+// Those who sleep are woken for a task, and to leave; and who sleeps before the first thread has
+// done its own task has done its.
+TEST(Crew, ThoseWhoSleepAreWoken) {
+  for (int spins : {0, 1, 100}) {
+    Crew crew(3, spins);
+    crew.open();
+    const std::vector<std::jthread> all = others(crew, 3);
     wait_for_others(crew, 3);
+    for (int i = 0; i < by_effort(10, 100, 1000); ++i) {
+      run_and_check(crew, 3);
+      if (i % 2 == 0) sleep();
+      crew.run(
+          3, [](void*, size_t task) { task == 0 ? sleep() : void(); }, nullptr);
+    }
+    crew.close();
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(100));
-  crew.close();
 }
 
 }  // namespace
