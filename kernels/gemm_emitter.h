@@ -128,7 +128,6 @@ class GemmEmitter {
   void load_steps();
   void load_iterations();
   bool paces_prefetch() const { return operands.any() && !spec.taps && !spec.k_fixed && !mixed; }
-  void leave_paced_iterations();
   template <class Iteration>
   void paced_iterations(Iteration iteration);
   void enter_tap();

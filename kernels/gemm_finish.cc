@@ -39,16 +39,17 @@ void GemmEmitter::load_epilogue_args() {
   as.mov(rParams, arg(offsetof(GemmArgs, epilogue)));
 }
 
-// B of every last step: in registers all the while if there is room beside what else is needed.
+// B of every last step: in registers all the while as far as there is room beside what else is
+// needed. From memory, a row's step loads more than its dots take.
 std::vector<GemmEmitter::HeldB> GemmEmitter::hold_last_steps() {
   const GroupForm form = plain_form();
   const DotShape& of = form.w.shape;
   const int beside = std::max(of.a_words + of.temporaries, kEpilogueRegisters);
-  const bool hold = !spec.epilogue.has_post() && form.b_held == of.b_words &&
-                    spec.k_last * nv * of.b_words + beside <= pool.available();
+  const bool can_hold = !has_transcendental(spec.epilogue.post) && form.b_held == of.b_words;
+  const int held = can_hold ? (pool.available() - beside) / (nv * of.b_words) : 0;
   std::vector<HeldB> all;
   for (int s = 0; s < spec.k_last; ++s)
-    all.push_back(hold ? hold_b(form, first_last_step() + s) : no_b());
+    all.push_back(s < held ? hold_b(form, first_last_step() + s) : no_b());
   return all;
 }
 

@@ -15,7 +15,7 @@ using Xbyak::Xmm;
 namespace {
 
 constexpr int kLine = 64;
-constexpr unsigned kPartColumns = 8;  // a line of f32
+constexpr unsigned kPartColumns = 8;  // half a line of f32: few wait for memory at a time
 
 // Of a row, a power of two.
 unsigned row_parts(int n) {
