@@ -1,6 +1,7 @@
 // A column of the rolling generator: its input rows, their pairs, and the products of these; or
 // padding. Drawn in kernels/depthwise_rolling.h.
 
+#include <cassert>
 #include <cstddef>
 
 #include "kernels/depthwise_gather.h"
@@ -17,14 +18,23 @@ using Xbyak::Ymm;
 
 // A pair by vectors, and a temporary.
 struct RollingEmitter::Scratch {
-  explicit Scratch(RollingEmitter& e) : vectors(e.vectors) {
-    for (int i = 0; i < e.vectors + 1; ++i)
-      pair[i] = e.w.reg(scope.emplace_back(e.pool.take()).index());
+  explicit Scratch(RollingEmitter& e) : vectors(e.vectors), pool(e.pool) {
+    for (int i = 0; i < e.vectors + 1; ++i) pair[i] = e.w.reg(take());
     temporary = pair[e.vectors];
+  }
+  // body(), which may use the temporary's register.
+  void lend_temporary(const std::function<void()>& body) {
+    scope.pop_back();
+    body();
+    const int index = take();  // registers are handed out in order
+    assert(index == temporary.getIdx());
+    (void)index;
   }
   // Where the first of two rows is loaded: the last that is made of them may replace it.
   const Xmm& first() const { return pair[vectors - 1]; }
+  int take() { return scope.emplace_back(pool.take()).index(); }
   const int vectors;
+  RegisterPool& pool;
   std::vector<RegisterPool::Role> scope;
   Xmm pair[kMaxRollingVectors + 1], temporary;
 };
@@ -44,8 +54,10 @@ void RollingEmitter::across(int left) {
 }
 
 // The next column, tap `tap` of the oldest of `left` pixels. With `sides` it may be padding and,
-// where a row has pairs of columns, is half of one.
-void RollingEmitter::column(int tap, int left, bool sides) {
+// where a row has pairs of columns, is half of one. before_youngest() stands before the products of
+// the last of them.
+void RollingEmitter::column(int tap, int left, bool sides,
+                            const std::function<void()>& before_youngest) {
   Padding* p = nullptr;
   if (sides) {
     p = padding_code.emplace_back(std::make_unique<Padding>()).get();
@@ -63,7 +75,12 @@ void RollingEmitter::column(int tap, int left, bool sides) {
   for (int i = 0; i < layout.input_pairs; ++i) {
     Scratch s(*this);
     load_pair(i, s);
-    add_pair(i, tap, left, s);
+    const bool split = i == 0 && before_youngest;
+    if (split) {
+      add_pair(i, tap, {0, left - 1}, s);
+      s.lend_temporary(before_youngest);
+    }
+    add_pair(i, tap, {split ? left - 1 : 0, left}, s);
   }
   if (shared) as.add(rOffset, arg(offsetof(DepthwiseRollingArgs, shared_step_bytes)));
   for (int i = 0; i < inputs && !shared; ++i)
@@ -91,7 +108,7 @@ void RollingEmitter::emit_padding(Padding& p) {
   for (int i = 0; i < layout.input_pairs; ++i) {
     Scratch s(*this);
     load(s);
-    add_pair(i, p.tap, p.left, s);
+    add_pair(i, p.tap, {0, p.left}, s);
   }
   as.jmp(p.end);
   as.L(zero);
@@ -173,29 +190,29 @@ std::vector<uint32_t> RollingEmitter::indices_of_pairs() const {
   return indices;
 }
 
-// The products of pair i, for all of `left` pixels that have a tap in this column.
-void RollingEmitter::add_pair(int i, int tap, int left, const Scratch& s) {
-  add_products(tap, left, s, [&](int t, int r) {
+// The products of pair i, for all of these pixels that have a tap in this column.
+void RollingEmitter::add_pair(int i, int tap, Flight pixels, const Scratch& s) {
+  add_products(tap, pixels, s, [&](int t, int r) {
     const int64_t at = layout.dot(t, r, i);
     return Product{at, t == 0 && at == layout.first_dot(r)};
   });
 }
 // Those of a pair of columns, the last two under the oldest pixel's kernel; and of half a pair.
 void RollingEmitter::add_across(int left, const Scratch& s) {
-  add_products(h.kernel - 1, left, s, [&](int t, int r) {
+  add_products(h.kernel - 1, {0, left}, s, [&](int t, int r) {
     return Product{layout.across_dot(t, r), t < 2};
   });
 }
 void RollingEmitter::add_half(int tap, int left, const Scratch& s) {
   const int to_high = high_half(tap) ? 0 : 1;
-  add_products(tap, left, s, [&](int t, int r) {
+  add_products(tap, {0, left}, s, [&](int t, int r) {
     return Product{layout.across_dot(t + to_high, r), t == 0};
   });
 }
 
-void RollingEmitter::add_products(int tap, int left, const Scratch& s,
+void RollingEmitter::add_products(int tap, Flight pixels, const Scratch& s,
                                   const std::function<Product(int, int)>& product) {
-  for (int f = 0; f < left; ++f) {
+  for (int f = pixels.begin; f < pixels.end; ++f) {
     const int t = tap - f * h.stride;
     if (t < 0) break;
     for (int r = 0; r < spec.outputs; ++r) {

@@ -29,8 +29,15 @@ class RollingEmitter {
   };
   struct Scratch;
   struct Product;
+  // Some of the pixels in flight, from the oldest on.
+  struct Flight {
+    int begin, end;
+  };
 
-  bool late() const { return sets > flight; }
+  // Whether a pixel is stored amid the next one's columns: from registers of its own or, with
+  // stride 1, before the youngest pixel takes them.
+  bool late() const { return sets > flight || late_in_place(); }
+  bool late_in_place() const { return h.stride == 1 && flight > 1; }
   Xmm take() { return w.reg(roles.emplace_back(pool.take()).index()); }
   Xbyak::Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
   Xbyak::Address arg(size_t offset, int i) const {
@@ -62,7 +69,7 @@ class RollingEmitter {
   void turns();
   void pixel(int left, bool sides);
   void move_on(int left);
-  void columns(int left, bool sides, const std::function<void()>& after_first);
+  void columns(int left, bool sides, const std::function<void()>& amid);
   void store_pixel(int i);
   void store(const std::vector<Xmm>& v);
   void order_channels(const Xmm* v);
@@ -73,7 +80,7 @@ class RollingEmitter {
 
   // ---- a column ----
   void across(int left);
-  void column(int tap, int left, bool sides);
+  void column(int tap, int left, bool sides, const std::function<void()>& before_youngest);
   void emit_padding(Padding& p);
   void advance(int i) { as.add(rRow[i], arg(offsetof(DepthwiseRollingArgs, step_bytes), i)); }
   // Pairs of columns end with the last under a kernel.
@@ -85,10 +92,10 @@ class RollingEmitter {
   void load_half(bool high, const Scratch& s);
   void pair_up(const Scratch& s, const Xmm& even, const Xmm& odd);
   std::vector<uint32_t> indices_of_pairs() const;
-  void add_pair(int i, int tap, int left, const Scratch& s);
+  void add_pair(int i, int tap, Flight pixels, const Scratch& s);
   void add_across(int left, const Scratch& s);
   void add_half(int tap, int left, const Scratch& s);
-  void add_products(int tap, int left, const Scratch& s,
+  void add_products(int tap, Flight pixels, const Scratch& s,
                     const std::function<Product(int, int)>& product);
 
   // ---- general registers ----
@@ -110,8 +117,8 @@ class RollingEmitter {
   Words& w;
   RegisterPool pool;
   const int vectors, flight, inputs;
-  // Registers for sums of so many pixels: those in flight and, where there is room, one that is
-  // complete and stored amid the next one's columns. And which are the oldest's.
+  // Registers for sums of so many pixels: those in flight and, with stride 2 and where there is
+  // room, one that is complete. And which are the oldest's.
   int sets, oldest = 0;
   bool shared = false;
   std::vector<RegisterPool::Role> roles;
