@@ -124,9 +124,8 @@ Depthwise::Depthwise(CodeCache& cache, const KernelRow& row, const DepthwiseDesc
       element_bytes_(dtype_bytes(desc.epilogue.c_type)), method_(method_for(row, shape_)),
       params_(*desc.params) {
   assert(fits(row, shape_));
-  for (int i = 0; i < kMaxOutputRows; ++i)
-    taps_[i] = method_ == Method::kWindow ? depthwise_window_taps(i + 1, shape_.vertical)
-                                          : taps_for(row, shape_, i + 1);
+  for (int i = 0; i < kMaxOutputRows && method_ != Method::kWindow; ++i)
+    taps_[i] = taps_for(row, shape_, i + 1);
   if (method_ == Method::kStrip)
     positions_ = std::min(strip_positions(widest(row, shape_.channels), taps_[0]),
                           strip_positions(widest(row, shape_.channels), taps_[1]));
@@ -163,7 +162,6 @@ void Depthwise::add_code(CodeCache& cache, const DepthwiseSpec& spec, Form* f) c
   switch (method_) {
     case Method::kStrip: f->runs[i] = tap_runs(row_, spec, taps_[i]); break;
     case Method::kWindow:
-      f->runs[i] = {{0, static_cast<int>(taps_[i].dots.size())}};
       if (!depthwise_window_has(row_, spec, shape_.vertical)) return;
       f->rows = depthwise_window_rows(row_, spec);
       f->inputs[i] = depthwise_window_inputs(row_, spec, shape_.vertical);

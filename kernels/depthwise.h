@@ -22,12 +22,13 @@
 // Padding is data: positions outside of the image hold the zero point, and sources outside of it
 // are read from a vector of zero points with a step of zero. Nothing outside of A is read.
 //
-// Two methods need no strip: 3x3 kernels on ISAs with 32 vector registers and vpdpbusd keep the
-// columns under the kernel in registers (kernels/depthwise_window.h); without vpdpbusd, kernels of
-// up to five columns keep the sums of several pixels there (kernels/depthwise_rolling.h).
+// Two methods need no strip: kernels of 3x3 and 5x5 on ISAs with 32 vector registers and vpdpbusd
+// keep the columns under the kernel in registers (kernels/depthwise_window.h); without vpdpbusd,
+// kernels of up to five columns keep the sums of several pixels there
+// (kernels/depthwise_rolling.h).
 //
-// Packed weights of a block: for each run of dots, quarter, dot and output row that uses it, the
-// vectors of a dot; once for pairs of output rows, once for the odd last row.
+// Packed weights of a block with a strip: for each run of dots, quarter, dot and output row that
+// uses it, the vectors of a dot; once for pairs of output rows, once for the odd last row.
 #pragma once
 
 #include <memory>
@@ -117,8 +118,8 @@ class Depthwise {
     int64_t plane_bytes;
     std::shared_ptr<const Code> code[kMaxOutputRows];
     const void* run[kMaxOutputRows];  // the method's function
-    int64_t rows;                     // output rows of a call, at most
-    int inputs[kMaxOutputRows];       // input rows of a call, without a strip
+    int64_t rows;                     // windows: output rows of a step
+    int inputs[kMaxOutputRows];       // input rows of a step or call, without a strip
     std::vector<TapRun> runs[kMaxOutputRows];
     size_t strip;  // offset in the scratch
   };
@@ -126,11 +127,13 @@ class Depthwise {
   struct Block {
     int64_t channel;
     int form;
-    size_t weights[kMaxOutputRows];  // offsets in packed_; with rolling sums that is all
+    // Offsets in packed_. Rolling sums have no others, windows weights[0] and no init.
+    size_t weights[kMaxOutputRows];
     size_t init, mult, bias;
   };
 
   class Packer;
+  class WindowRun;
   struct Chunk;
 
   enum class Method { kStrip, kWindow, kRolling };
@@ -141,15 +144,23 @@ class Depthwise {
   void fill_padding(const Chunk& chunk, const Form& form, uint8_t* strip) const;
   void run_rows(const DepthwiseImage& image, const Chunk& chunk, int64_t y, IndexRange blocks,
                 uint8_t* strips) const;
-  void run_without_strip(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
-                         Order order) const;
-  void run_window(const DepthwiseImage& image, IndexRange rows, const Form& form,
-                  IndexRange blocks) const;
+  void run_windows(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
+                   Order order) const;
+  void run_rolling(const DepthwiseImage& image, IndexRange rows, IndexRange blocks,
+                   Order order) const;
   int64_t rolling_parts(const DepthwiseImage& image, int inputs) const;
-  void run_rolling(const DepthwiseImage& image, IndexRange rows, const Form& form,
-                   IndexRange blocks) const;
+  void run_rolling_rows(const DepthwiseImage& image, IndexRange rows, const Form& form,
+                        IndexRange blocks) const;
   // A byte of A as rolling sums see it.
   int rolling_value(uint8_t byte) const { return a_shift_ ? static_cast<int8_t>(byte) : byte; }
+  const Block& block(int64_t i) const { return blocks_[static_cast<size_t>(i)]; }
+  const Form& form_of(int64_t i) const { return forms_[static_cast<size_t>(block(i).form)]; }
+  // Behind the blocks before `end` that follow block i and are of its form.
+  int64_t same_form(int64_t i, int64_t end) const {
+    int64_t last = i + 1;
+    while (last < end && block(last).form == block(i).form) ++last;
+    return last;
+  }
   const uint8_t* packed(size_t offset) const { return packed_[0].bytes + offset; }
 
   const KernelRow& row_;
@@ -157,8 +168,10 @@ class Depthwise {
   const uint8_t a_zero_point_, a_shift_;
   const size_t element_bytes_;  // of C
   const Method method_;
-  DepthwiseTaps taps_[kMaxOutputRows];  // [output rows - 1]
-  int64_t positions_ = 0;               // of a plane
+  DepthwiseTaps taps_[kMaxOutputRows];  // [output rows - 1]; not of windows
+  // Of windows: packed weights of a row of depthwise_window_layout, and everything of a block.
+  int64_t window_row_bytes_ = 0, block_bytes_ = 0;
+  int64_t positions_ = 0;  // of a plane
   std::vector<Form> forms_;
   std::vector<Block> blocks_;
   std::vector<Line> packed_;

@@ -9,6 +9,11 @@ namespace {
 constexpr int kQuarters = kDepthwiseQuarters;
 constexpr int kLaneChannels = 16;  // channels in a 128-bit lane of bytes
 
+// The offset of so many bytes at the end of an array, which grows by them to whole lines.
+size_t place(size_t size, size_t* bytes) {
+  return std::exchange(*bytes, *bytes + (size + 63) / 64 * 64);
+}
+
 }  // namespace
 
 Depthwise::Packer::Packer(Depthwise& d, const DepthwiseDesc& desc)
@@ -16,23 +21,63 @@ Depthwise::Packer::Packer(Depthwise& d, const DepthwiseDesc& desc)
       taps_(d.shape_.vertical.kernel * d.shape_.horizontal.kernel) {}
 
 void Depthwise::Packer::pack() {
-  if (d_.method_ == Method::kRolling) return pack_rolling();
+  switch (d_.method_) {
+    case Method::kStrip: return pack_strip();
+    case Method::kWindow: return pack_windows();
+    case Method::kRolling: return pack_rolling();
+  }
+}
+
+void Depthwise::Packer::pack_strip() {
   size_t bytes = 0;
   for (Block& b : d_.blocks_) {
-    const auto place = [&](size_t size) {
-      return std::exchange(bytes, bytes + (size + 63) / 64 * 64);
-    };
-    const auto channels = static_cast<size_t>(kQuarters * lanes_) * 4;
-    for (int i = 0; i < kMaxOutputRows; ++i) b.weights[i] = place(weight_bytes(i));
-    b.init = place(channels);
-    b.mult = place(channels);  // right behind: DepthwiseWindowArgs
-    b.bias = place(channels);
+    for (int i = 0; i < kMaxOutputRows; ++i) b.weights[i] = place(weight_bytes(i), &bytes);
+    b.init = place(channel_bytes(), &bytes);
+    b.mult = place(channel_bytes(), &bytes);
+    b.bias = place(channel_bytes(), &bytes);
   }
   d_.packed_.resize(bytes / sizeof(Line));
   for (const Block& b : d_.blocks_) {
     for (int i = 0; i < kMaxOutputRows; ++i) pack_weights(b, i);
-    pack_channels(b);
+    pack_init(b, -1, d_.packed_[0].bytes + b.init);
+    pack_outputs(b);
   }
+}
+
+void Depthwise::Packer::pack_windows() {
+  const std::vector<WindowRow> rows = depthwise_window_layout(d_.shape_.vertical);
+  d_.window_row_bytes_ = rows[0].vectors() * lanes_ * 4;
+  const auto weights = rows.size() * static_cast<size_t>(d_.window_row_bytes_);
+  size_t bytes = 0;
+  for (Block& b : d_.blocks_) {
+    b.weights[0] = place(weights, &bytes);
+    b.mult = place(channel_bytes(), &bytes);
+    b.bias = place(channel_bytes(), &bytes);
+  }
+  d_.block_bytes_ = static_cast<int64_t>(bytes / d_.blocks_.size());
+  d_.packed_.resize(bytes / sizeof(Line));
+  for (const Block& b : d_.blocks_) {
+    pack_window(b, rows);
+    pack_outputs(b);
+  }
+}
+
+void Depthwise::Packer::pack_window(const Block& b, const std::vector<WindowRow>& rows) {
+  uint8_t* to = d_.packed_[0].bytes + b.weights[0];
+  for (const WindowRow& row : rows) {
+    pack_init(b, row.padding, to);
+    to += channel_bytes();
+    for (int q = 0; q < kQuarters; ++q)
+      for (const auto& dot : row.dots) {
+        pack_vectors(b, q, dot, to);
+        to += lanes_ * 4;
+      }
+  }
+}
+
+// Of an array with a value for each channel.
+size_t Depthwise::Packer::channel_bytes() const {
+  return static_cast<size_t>(kQuarters * lanes_) * 4;
 }
 
 size_t Depthwise::Packer::weight_bytes(int variant) const {
@@ -85,11 +130,15 @@ void Depthwise::Packer::pack_vectors(const Block& b, int q, const std::array<int
   }
 }
 
-// Sums start at the bias minus zero point times the sum of weights.
-int32_t Depthwise::Packer::init_of(int64_t channel) const {
+// Sums start at the bias minus zero point times the sum of weights, less those of the kernel's row
+// `padding`.
+int32_t Depthwise::Packer::init_of(int64_t channel, int padding) const {
+  const int columns = d_.shape_.horizontal.kernel;
+  const int8_t* weight = desc_.weights + channel * taps_;
   uint32_t sum = 0;
-  for (int t = 0; t < taps_; ++t)
-    sum += static_cast<uint32_t>(int32_t{desc_.weights[channel * taps_ + t]});
+  for (int row = 0; row < d_.shape_.vertical.kernel; ++row)
+    for (int column = 0; column < columns; ++column, ++weight)
+      if (row != padding) sum += static_cast<uint32_t>(int32_t{*weight});
   const auto byte = static_cast<uint8_t>(desc_.a_zero_point + desc_.a_shift);
   const auto zero_point =
       static_cast<uint32_t>(d_.method_ == Method::kRolling ? d_.rolling_value(desc_.a_zero_point)
@@ -148,20 +197,26 @@ void Depthwise::Packer::pack_rolling(const Block& b, int variant, uint8_t* to) c
   }
 }
 
-void Depthwise::Packer::pack_channels(const Block& b) {
+void Depthwise::Packer::pack_init(const Block& b, int padding, uint8_t* to) const {
+  auto* init = reinterpret_cast<int32_t*>(to);
+  for (int q = 0; q < kQuarters; ++q)
+    for (int lane = 0; lane < lanes_; ++lane)
+      if (const int channel = channel_in_lanes(form(b), q, lane); channel >= 0)
+        init[q * lanes_ + lane] = init_of(b.channel + channel, padding);
+}
+
+void Depthwise::Packer::pack_outputs(const Block& b) {
   const bool bytes_out = is_int8(desc_.epilogue.c_type);
-  const auto array = [&](size_t offset) { return d_.packed_[0].bytes + offset; };
-  auto* init = reinterpret_cast<int32_t*>(array(b.init));
-  auto* mult = reinterpret_cast<float*>(array(b.mult));
-  auto* bias = reinterpret_cast<float*>(array(b.bias));
+  auto* mult = reinterpret_cast<float*>(d_.packed_[0].bytes + b.mult);
+  auto* bias = reinterpret_cast<float*>(d_.packed_[0].bytes + b.bias);
   for (int v = 0; v < kQuarters; ++v)
     for (int lane = 0; lane < lanes_; ++lane) {
       const int at = v * lanes_ + lane;
-      const int in = channel_in_lanes(form(b), v, lane);
-      const int out = bytes_out ? in : channel_in_order(form(b), v, lane);
-      if (in >= 0) init[at] = init_of(b.channel + in);
-      if (out >= 0 && desc_.mult) mult[at] = desc_.mult[b.channel + out];
-      if (out >= 0 && desc_.bias_f32) bias[at] = desc_.bias_f32[b.channel + out];
+      const int channel =
+          bytes_out ? channel_in_lanes(form(b), v, lane) : channel_in_order(form(b), v, lane);
+      if (channel < 0) continue;
+      if (desc_.mult) mult[at] = desc_.mult[b.channel + channel];
+      if (desc_.bias_f32) bias[at] = desc_.bias_f32[b.channel + channel];
     }
 }
 

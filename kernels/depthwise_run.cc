@@ -99,7 +99,8 @@ void Depthwise::fill_padding(const Chunk& chunk, const Form& form, uint8_t* stri
 
 void Depthwise::run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks, Order order,
                     void* scratch) const {
-  if (method_ != Method::kStrip) return run_without_strip(image, rows, blocks, order);
+  if (method_ == Method::kWindow) return run_windows(image, rows, blocks, order);
+  if (method_ == Method::kRolling) return run_rolling(image, rows, blocks, order);
   uint8_t* const strips = static_cast<uint8_t*>(scratch);
   const int64_t pairs_end = rows.begin + (rows.end - rows.begin) / kMaxOutputRows * kMaxOutputRows;
   for (int outputs = kMaxOutputRows; outputs >= 1; --outputs) {

@@ -14,6 +14,7 @@
 #include "kernels/depthwise_window.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "kernels/depthwise_gather.h"
 #include "kernels/depthwise_window_emitter.h"
@@ -26,23 +27,18 @@ constexpr int kKernel = 3;
 // What both strides share: quads of sums, and weights.
 class Window3Emitter : public WindowEmitter {
  public:
-  Window3Emitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis,
-                 int weight_rows)
-      : WindowEmitter(as, row, spec, axis), weight_rows(weight_rows) {
+  Window3Emitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis)
+      : WindowEmitter(as, row, spec, axis) {
     for (int i = 0; i < 2 * kQuarters; ++i) sums.push_back(take());
   }
 
  protected:
-  // Of quarter q, column t and output row r.
-  int weights_of(int q, int t, int r) const {
-    return (q * kKernel + t) * weight_rows + std::min(r, weight_rows - 1);
-  }
+  // Of quarter q and column t.
+  static int weights_of(int q, int t) { return q * kKernel + t; }
   const Xmm& acc(int i, int q) const { return sums[static_cast<size_t>(i * kQuarters + q)]; }
   DepthwiseStore::Quarters quarters(int i) const {
     return {acc(i, 0), acc(i, 1), acc(i, 2), acc(i, 3)};
   }
-
-  const int weight_rows;  // output rows with weights of their own
 
  private:
   std::vector<Xmm> sums;
@@ -52,7 +48,7 @@ class Window3Emitter : public WindowEmitter {
 class Stride1Emitter : public Window3Emitter {
  public:
   Stride1Emitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis)
-      : Window3Emitter(as, row, spec, axis, spec.outputs) {
+      : Window3Emitter(as, row, spec, axis) {
     for (int i = 0; i < 2 * kColumns * kQuarters; ++i) columns.push_back(take());
     for (int place = 0; place < kColumns; ++place) {
       // The temporaries are those of the first sums.
@@ -63,10 +59,13 @@ class Stride1Emitter : public Window3Emitter {
   }
 
  private:
-  void body() override {
+  void begin_block() override {
     if (is_int8(spec.epilogue.c_type)) store.begin_step();
-    hold_weights(kKernel * kQuarters * weight_rows);
-    load_columns(0, kColumns);
+    list_weights(kKernel * kQuarters);
+  }
+
+  void step() override {
+    load_first_columns(kColumns);
     carry();
     Xbyak::Label top, single, end;
     as.dec(rPixels);
@@ -88,24 +87,38 @@ class Stride1Emitter : public Window3Emitter {
       for (int q = 0; q < kQuarters; ++q) as.vmovaps(column(i, q), column(kColumns + i, q));
   }
 
-  // The next one or two.
+  // The next one or two, of one output row after the other.
   void pixels(int count) {
     load_columns(0, count);
-    for (int r = 0; r < spec.outputs; ++r) {
-      for (int q = 0; q < kQuarters; ++q) {
-        load_init(acc(0, q), q);
-        if (count > 1) as.vmovaps(acc(1, q), acc(0, q));
-      }
-      for (int q = 0; q < kQuarters; ++q)
-        for (int t = 0; t < kKernel; ++t) {
-          const int index = weights_of(q, t, r);
-          if (count > 1)
-            dots(acc(0, q), column(t, q), acc(1, q), column(t + 1, q), index);
-          else
-            dot(acc(0, q), column(t, q), index);
-        }
-      for (int i = 0; i < count; ++i) store_row(r, quarters(i));
+    as.mov(rWeights, arg(offsetof(DepthwiseWindowArgs, row_weights)));
+    as.mov(rC[1], rC[0]);
+    begin_rows();
+    Xbyak::Label row;
+    as.L(row);
+    output_row(count);
+    next_row();
+    as.add(rC[1], arg(offsetof(DepthwiseWindowArgs, c_row_step)));
+    if (count == 1) as.add(rC[1], rOutputStep);
+    as.add(rWeights, (1 + kKernel) * kQuarters * w.bytes());
+    as.cmp(rWeights, arg(offsetof(DepthwiseWindowArgs, row_weights_end)));
+    as.jb(row);
+    count > 1 ? as.lea(rC[0], as.ptr[rC[0] + rOutputStep * 2]) : as.add(rC[0], rOutputStep);
+  }
+
+  void output_row(int count) {
+    for (int q = 0; q < kQuarters; ++q) {
+      load_init(acc(0, q), q);
+      if (count > 1) as.vmovaps(acc(1, q), acc(0, q));
     }
+    for (int q = 0; q < kQuarters; ++q)
+      for (int t = 0; t < kKernel; ++t) {
+        const int index = weights_of(q, t);
+        if (count > 1)
+          dots(acc(0, q), column(t, q), acc(1, q), column(t + 1, q), index);
+        else
+          dot(acc(0, q), column(t, q), index);
+      }
+    for (int i = 0; i < count; ++i) store_pixel(rC[1], quarters(i));
   }
 
   void interleave(int place) override {
@@ -128,15 +141,21 @@ class Stride1Emitter : public Window3Emitter {
 class Stride2Emitter : public Window3Emitter {
  public:
   Stride2Emitter(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis)
-      : Window3Emitter(as, row, spec, axis, 1), quads(spec.outputs) {
+      : Window3Emitter(as, row, spec, axis), quads(spec.outputs) {
     for (int i = 0; i < (quads == 2 ? 9 : 6); ++i) column.push_back(take());
     rows[0].assign(column.begin(), column.begin() + inputs);
   }
 
  private:
-  void body() override {
-    hold_weights(kKernel * kQuarters);
-    load_columns(0, 1);
+  void begin_block() override {
+    list_weights(kKernel * kQuarters);
+    hold_weights();
+  }
+
+  void step() override {
+    as.mov(rC[1], rC[0]);
+    as.add(rC[1], arg(offsetof(DepthwiseWindowArgs, outputs.c_row_bytes)));
+    load_first_columns(1);
     as.loop(rPixels, [&] { pixel(); });
   }
 
@@ -148,9 +167,13 @@ class Stride2Emitter : public Window3Emitter {
     for (int t = 0; t < kKernel; ++t) {
       if (t > 0) load_columns(0, 1);
       for (int q = 0; q < kQuarters; ++q)
-        for (int r = 0; r < spec.outputs; ++r) dot(acc(r, q), loaded(r, q), weights_of(q, t, r));
+        for (int r = 0; r < spec.outputs; ++r) dot(acc(r, q), loaded(r, q), weights_of(q, t));
     }
-    for (int r = 0; r < spec.outputs; ++r) store_row(r, quarters(r));
+    begin_rows();
+    for (int r = 0; r < spec.outputs; ++r) {
+      store_pixel(rC[r], quarters(r));
+      next_row();
+    }
   }
 
   // Where a column's quarter q of a quad is.
@@ -193,20 +216,16 @@ class Stride2Emitter : public Window3Emitter {
   std::vector<Xmm> column;
 };
 
-DepthwiseTaps taps3(int outputs, int stride) {
-  DepthwiseTaps taps;
-  taps.outputs = stride == 1 ? outputs : 1;
+// The kernel's first row meets source `lead` of a quad.
+WindowRow row3(int lead) {
+  WindowRow row{lead < 0 ? 0 : lead + kKernel > kSources ? kKernel - 1 : -1, {}};
   for (int column = 0; column < kKernel; ++column) {
-    TapDot dot{0, column, {}, {}};
-    for (int r = 0; r < taps.outputs; ++r) {
-      dot.used[r] = true;
-      dot.taps[r].fill(-1);
-      for (int i = 0; i < kKernel; ++i)
-        dot.taps[r][static_cast<size_t>(r + i)] = i * kKernel + column;
-    }
-    taps.dots.push_back(dot);
+    auto& taps = row.dots.emplace_back();
+    taps.fill(-1);
+    for (int i = 0; i < kKernel; ++i)
+      if (i != row.padding) taps[static_cast<size_t>(lead + i)] = i * kKernel + column;
   }
-  return taps;
+  return row;
 }
 
 }  // namespace
@@ -218,13 +237,15 @@ bool depthwise_window_fits(const KernelRow& row, const Axis& vertical, const Axi
           (vertical.kernel == kWindow5 && vertical.stride == 2));
 }
 
-DepthwiseTaps depthwise_window_taps(int outputs, const Axis& axis) {
-  return axis.kernel == kKernel ? taps3(outputs, axis.stride) : depthwise_window5_taps();
+std::vector<WindowRow> depthwise_window_layout(const Axis& axis) {
+  if (axis.kernel == kWindow5) return depthwise_window5_layout();
+  if (axis.stride == 2) return {row3(0)};
+  return {row3(-1), row3(0), row3(1), row3(2)};
 }
 
 bool depthwise_window_has(const KernelRow& row, const DepthwiseSpec& spec, const Axis& axis) {
   if (axis.kernel == kWindow5) return spec.outputs == 1;
-  return spec.outputs == 2 || depthwise_window_rows(row, spec) == 1;
+  return spec.outputs == 2 || (axis.stride == 2 && depthwise_window_rows(row, spec) == 1);
 }
 
 int depthwise_window_rows(const KernelRow& row, const DepthwiseSpec& spec) {

@@ -40,11 +40,15 @@ class Window5Emitter : public WindowEmitter {
   }
 
  private:
-  void body() override {
+  void begin_block() override {
     store.begin_step();
-    hold_weights(kQuarters * kDots);
+    list_weights(kQuarters * kDots);
+    hold_weights();
+  }
+
+  void step() override {
     for (int first = kFlight - 1; first > 0; --first) {
-      step(first, kFlight);
+      columns(first, kFlight);
       move_up(kFlight);
     }
     Xbyak::Label all, end;
@@ -63,8 +67,9 @@ class Window5Emitter : public WindowEmitter {
 
   // The oldest of `left` pixels.
   void pixel(int left) {
-    step(0, left);
-    store_row(0, {acc(0, 0), acc(0, 1), acc(0, 2), acc(0, 3)});
+    columns(0, left);
+    begin_rows();
+    store_pixel(rC[0], {acc(0, 0), acc(0, 1), acc(0, 2), acc(0, 3)});
     move_up(left);
   }
 
@@ -74,7 +79,7 @@ class Window5Emitter : public WindowEmitter {
   }
 
   // The next two columns, for the pixels in [first, left) of those in flight.
-  void step(int first, int left) {
+  void columns(int first, int left) {
     if (left == kFlight)
       for (int q = 0; q < kQuarters; ++q) load_init(acc(kFlight - 1, q), q);
     for (int odd = 0; odd < (left > 1 ? 2 : 1); ++odd) {
@@ -120,15 +125,13 @@ class Window5Emitter : public WindowEmitter {
 
 }  // namespace
 
-DepthwiseTaps depthwise_window5_taps() {
+std::vector<WindowRow> depthwise_window5_layout() {
   constexpr int k = kWindow5;
-  DepthwiseTaps taps;
-  taps.outputs = 1;
-  for (int t = 0; t < k; ++t)
-    taps.dots.push_back({0, t, {true}, {{t, k + t, 2 * k + t, 3 * k + t}}});
+  WindowRow row{-1, {}};
+  for (int t = 0; t < k; ++t) row.dots.push_back({t, k + t, 2 * k + t, 3 * k + t});
   for (int t = 0; t < k; t += 2)
-    taps.dots.push_back({0, t, {true}, {{4 * k + t, t + 1 < k ? 4 * k + t + 1 : -1, -1, -1}}});
-  return taps;
+    row.dots.push_back({4 * k + t, t + 1 < k ? 4 * k + t + 1 : -1, -1, -1});
+  return {row};
 }
 
 void emit_depthwise_window5(Assembler& as, const KernelRow& row, const DepthwiseSpec& spec,

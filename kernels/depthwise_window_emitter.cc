@@ -31,18 +31,36 @@ WindowEmitter::WindowEmitter(Assembler& as, const KernelRow& row, const Depthwis
 void WindowEmitter::emit() {
   as.enter(1u << Operand::RBP | 1u << Operand::R12 | DepthwiseStore::kUsed);
   load_args();
-  Xbyak::Label block;
+  Xbyak::Label block, next;
   as.L(block);
+  as.mov(rWeights, arg(offsetof(DepthwiseWindowArgs, weights)));
   begin_block();
-  body();
+  as.mov(rax, arg(offsetof(DepthwiseWindowArgs, steps)));
+  as.L(next);
+  begin_step();
+  step();
+  as.mov(rax, arg(offsetof(DepthwiseWindowArgs, step)));
+  as.add(rax, static_cast<uint32_t>(sizeof(DepthwiseWindowStep)));
+  as.cmp(rax, arg(offsetof(DepthwiseWindowArgs, steps_end)));
+  as.jb(next);
   next_block();
   as.jnz(block);
   as.leave();
+  emit_edges();
+}
+
+void WindowEmitter::emit_edges() {
   Xbyak::Label columns[kColumns];
   bool used[kColumns] = {};
   for (const auto& e : edges) {
-    as.L(e->begin);
-    for (int place = e->first; place < e->first + e->count; ++place) {
+    const int last = e->first + e->count - 1;
+    if (e->leads_here) {
+      as.L(e->begin);
+      usual_edge(*e, last);
+      as.jmp(e->end);
+    }
+    for (int place = e->first; place <= last; ++place) {
+      as.L(e->any[place]);
       as.call(columns[place]);
       used[place] = true;
     }
@@ -51,7 +69,7 @@ void WindowEmitter::emit() {
   for (int place = 0; place < kColumns; ++place) {
     if (!used[place]) continue;
     as.L(columns[place]);
-    edge_column(place);
+    any_column(place);
   }
 }
 
@@ -62,54 +80,72 @@ void WindowEmitter::load_args() {
   }
   store.load_args(rArgs, offsetof(DepthwiseWindowArgs, outputs));
   if (spec.a_shift) as.vpbroadcastd(shift, arg(offsetof(DepthwiseWindowArgs, a_shift)));
-  as.mov(rRowBytes, arg(offsetof(DepthwiseWindowArgs, row_bytes)));
-  as.mov(rWeights, arg(offsetof(DepthwiseWindowArgs, weights)));
-  if (groups == 1) {
-    as.lea(rRowBytes3, as.ptr[rRowBytes + rRowBytes * 2]);
-    as.mov(rPixelBytes, output(offsetof(DepthwiseOutputs, c_pixel_bytes)));
-    if (running) as.mov(rStep, arg(offsetof(DepthwiseWindowArgs, pixel_bytes)));
-    return;
-  }
-  as.mov(rCount[0], arg(offsetof(DepthwiseWindowArgs, output_rows)));
-  if (spec.outputs == 1) return;
-  as.mov(rCount[1], rCount[0]);
-  as.inc(rCount[0]);
-  for (const Reg64& r : rCount) as.shr(r, 1);
+  as.mov(rRowBytes, arg(offsetof(DepthwiseWindowArgs, row_offset[1])));
+  as.mov(rOutputStep, output(offsetof(DepthwiseOutputs, c_pixel_bytes)));
+  if (groups > 1) return;
+  as.lea(rRowBytes3, as.ptr[rRowBytes + rRowBytes * 2]);
+  as.mov(rPixelStep, arg(offsetof(DepthwiseWindowArgs, pixel_bytes)));
 }
 
-void WindowEmitter::begin_block() {
+// The step at rax.
+void WindowEmitter::begin_step() {
+  const auto of_step = [&](size_t offset) { return as.ptr[rax + offset]; };
+  const auto copy = [&](size_t from, size_t to) {
+    as.mov(rColumn, of_step(from));
+    as.mov(arg(to), rColumn);
+  };
+  const auto sum = [&](size_t start, size_t offset, size_t to) {
+    as.mov(rColumn, arg(start));
+    as.add(rColumn, of_step(offset));
+    as.mov(arg(to), rColumn);
+  };
+  as.mov(arg(offsetof(DepthwiseWindowArgs, step)), rax);
+  copy(offsetof(DepthwiseWindowStep, in_image), offsetof(DepthwiseWindowArgs, in_image));
+  copy(offsetof(DepthwiseWindowStep, inside_bytes), offsetof(DepthwiseWindowArgs, inside_bytes));
+  if (groups > 1)
+    copy(offsetof(DepthwiseWindowStep, output_rows), offsetof(DepthwiseWindowArgs, output_rows));
+  if (axis.stride == 1) {
+    sum(offsetof(DepthwiseWindowArgs, weights), offsetof(DepthwiseWindowStep, weights),
+        offsetof(DepthwiseWindowArgs, row_weights));
+    sum(offsetof(DepthwiseWindowArgs, weights), offsetof(DepthwiseWindowStep, weights_end),
+        offsetof(DepthwiseWindowArgs, row_weights_end));
+  }
+  sum(offsetof(DepthwiseWindowArgs, a), offsetof(DepthwiseWindowStep, a_bytes),
+      offsetof(DepthwiseWindowArgs, base));
+  if (running) as.mov(rPixel, rColumn);
   as.mov(rC[0], output(offsetof(DepthwiseOutputs, c)));
-  as.mov(rC[1], output(offsetof(DepthwiseOutputs, c_row_bytes)));
-  as.add(rC[1], rC[0]);
+  as.add(rC[0], of_step(offsetof(DepthwiseWindowStep, c_bytes)));
   as.mov(rColumn, arg(offsetof(DepthwiseWindowArgs, column)));
   as.mov(rPixels, arg(offsetof(DepthwiseWindowArgs, pixels)));
-  if (!running) return;
-  as.mov(rPixel, rColumn);
-  as.add(rPixel, arg(offsetof(DepthwiseWindowArgs, base)));
+  if (running) as.add(rPixel, rColumn);
 }
 
 // Leaves the zero flag at the last one.
 void WindowEmitter::next_block() {
-  const auto advance = [&](size_t offset, int by) { as.add(as.qword[rArgs + offset], by); };
-  advance(offsetof(DepthwiseWindowArgs, channel), spec.n);
-  advance(offsetof(DepthwiseWindowArgs, base), spec.n);
+  const auto advance = [&](size_t offset, const auto& by) { as.add(as.qword[rArgs + offset], by); };
+  advance(offsetof(DepthwiseWindowArgs, a), spec.n);
   advance(offsetof(DepthwiseWindowArgs, outputs) + offsetof(DepthwiseOutputs, c),
           spec.n * static_cast<int>(dtype_bytes(spec.epilogue.c_type)));
   as.mov(rax, arg(offsetof(DepthwiseWindowArgs, block_bytes)));
-  as.add(rWeights, rax);
+  advance(offsetof(DepthwiseWindowArgs, weights), rax);
   store.next_block(rax);
   as.dec(as.qword[rArgs + offsetof(DepthwiseWindowArgs, blocks)]);
 }
 
-void WindowEmitter::hold_weights(int count) {
-  int free = pool.available() - (is_int8(spec.epilogue.c_type) ? 2 : 4);  // the epilogue's
+void WindowEmitter::list_weights(int count) {
   for (int i = 0; i < count; ++i) {
-    memory.push_back(as.ptr[rWeights + i * w.bytes()]);
+    memory.push_back(as.ptr[rWeights + (kQuarters + i) * w.bytes()]);
     weights.push_back(&memory.back());
-    if (free-- <= 0) continue;
+  }
+}
+
+void WindowEmitter::hold_weights() {
+  const int epilogue = is_int8(spec.epilogue.c_type) ? 2 : 4;
+  int free = pool.available() - epilogue;
+  for (auto v = weights.begin(); v != weights.end() && free > 0; ++v, --free) {
     held.push_back(take());
-    as.vmovups(held.back(), memory.back());
-    weights.back() = &held.back();
+    as.vmovups(held.back(), **v);
+    *v = &held.back();
   }
 }
 
@@ -131,33 +167,75 @@ void WindowEmitter::dots(const Xmm& acc0, const Xmm& a0, const Xmm& acc1, const 
 }
 
 void WindowEmitter::load_init(const Xmm& v, int q) {
-  as.vmovups(v, as.ptr[store.multipliers() + (q - kQuarters) * w.bytes()]);
+  as.vmovups(v, as.ptr[rWeights + q * w.bytes()]);
 }
 
-void WindowEmitter::store_row(int r, const DepthwiseStore::Quarters& sums) {
-  store.vector(sums, rC[r], groups > 1 ? &rCount[r] : nullptr);
-  groups > 1 ? as.add(rC[r], output(offsetof(DepthwiseOutputs, c_pixel_bytes)))
-             : as.add(rC[r], rPixelBytes);
+void WindowEmitter::begin_rows() {
+  if (groups == 1) return;
+  as.mov(rRowsLeft, arg(offsetof(DepthwiseWindowArgs, output_rows)));
+  if (spec.outputs > 1) as.inc(rRowsLeft);
+}
+
+void WindowEmitter::next_row() {
+  if (groups > 1 && spec.outputs > 1) as.dec(rRowsLeft);
+}
+
+// Of the first of two output rows (rows + 1) / 2 groups exist, of the other one rows / 2.
+void WindowEmitter::store_pixel(const Reg64& c, const DepthwiseStore::Quarters& sums) {
+  if (groups > 1) {
+    as.mov(rax, rRowsLeft);
+    if (spec.outputs > 1) as.shr(rax, 1);
+  }
+  store.vector(sums, c, groups > 1 ? &rax : nullptr);
+  as.add(c, rOutputStep);
 }
 
 // ---- columns ----
-// Columns in the image, of calls none of whose rows is padding, are loaded here; others out of
-// line.
+// What is usual goes without taken branches, but for the last columns of a row.
 void WindowEmitter::load_columns(int first, int count) {
-  Edge& edge = *edges.emplace_back(std::make_unique<Edge>());
-  edge.first = first;
-  edge.count = count;
+  Edge& edge = new_edge(first, count);
+  edge.leads_here = true;
   as.cmp(rColumn, arg(offsetof(DepthwiseWindowArgs, inside_bytes)));
   as.jae(edge.begin);
-  for (int place = first; place < first + count; ++place) {
-    load_inside(place);
-    finish_column(place);
-  }
+  for (int place = first; place < first + count; ++place) load_inside(place);
   as.L(edge.end);
 }
 
-// Of one group all rows are addressed from the first. Lines are fetched ahead, of the next pixels
-// or blocks: Zen 5, 2026-11-29, 5x5 stride 2 of 672 channels at 14x14, 6.3 -> 5.9 us.
+void WindowEmitter::load_first_columns(int count) {
+  Edge& edge = new_edge(0, count);
+  usual_edge(edge, 0);
+  as.L(edge.end);
+}
+
+WindowEmitter::Edge& WindowEmitter::new_edge(int first, int count) {
+  Edge& edge = *edges.emplace_back(std::make_unique<Edge>());
+  edge.first = first;
+  edge.count = count;
+  return edge;
+}
+
+// A column of padding in that place, and in the other one, if there is one, a column of the image
+// whose rows are none of them padding. What is not so is left to any_column.
+void WindowEmitter::usual_edge(const Edge& edge, int padding) {
+  if (edge.count > 1) {
+    as.cmp(as.qword[rArgs + offsetof(DepthwiseWindowArgs, inside_bytes)], 0);
+    as.je(edge.any[edge.first]);
+  }
+  for (int place = edge.first; place < edge.first + edge.count; ++place) {
+    as.cmp(rColumn, arg(offsetof(DepthwiseWindowArgs, width_bytes)));
+    if (place == padding) {
+      as.jb(edge.any[place]);
+      load_padding(place);
+    } else {
+      as.jae(edge.any[place]);
+      load_inside(place);
+    }
+  }
+}
+
+// Of one group all rows are addressed from the first. Lines that the step before did not read are
+// fetched ahead, of the next pixels or blocks: Zen 5, 2026-11-29, 5x5 stride 2 of 672 channels at
+// 14x14, 6.3 -> 5.9 us.
 void WindowEmitter::load_inside(int place) {
   constexpr int kAhead = 128;  // bytes
   const bool one = groups == 1;
@@ -174,37 +252,42 @@ void WindowEmitter::load_inside(int place) {
                              : from == 3 ? first + rRowBytes3
                                          : first + rRowBytes * from;
     load_row(place, i, as.ptr[at]);
-    as.prefetcht0(as.ptr[at + kAhead]);
+    if (i >= axis.kernel - axis.stride) as.prefetcht0(as.ptr[at + kAhead]);
   }
+  finish_column(place);
+}
+
+void WindowEmitter::load_padding(int place) {
+  for (const Xmm& v : interleaved(place))
+    as.vpbroadcastd(v, arg(offsetof(DepthwiseWindowArgs, padding)));
+  next_column();
 }
 
 // A subroutine: a column of the image or of padding, any of whose rows may be padding.
-void WindowEmitter::edge_column(int place) {
+void WindowEmitter::any_column(int place) {
   Xbyak::Label padding;
   as.cmp(rColumn, arg(offsetof(DepthwiseWindowArgs, width_bytes)));
   as.jae(padding);
   const int count = depthwise_window_inputs(row, spec, axis);
   for (int i = 0; i < count; ++i) {
-    const size_t offset = static_cast<size_t>(i) * sizeof(int64_t);
-    as.mov(rax, arg(offsetof(DepthwiseWindowArgs, channel)));
+    as.mov(rax, arg(offsetof(DepthwiseWindowArgs, base)));
     as.add(rax, rColumn);
-    as.and_(rax, arg(offsetof(DepthwiseWindowArgs, in_image) + offset));
-    as.add(rax, arg(offsetof(DepthwiseWindowArgs, rows) + offset));
+    if (i > 0) as.add(rax, arg(offsetof(DepthwiseWindowArgs, row_offset) + sizeof(int64_t) * i));
+    as.bt(as.dword[rArgs + offsetof(DepthwiseWindowArgs, in_image)], static_cast<uint8_t>(i));
+    as.cmovnc(rax, arg(offsetof(DepthwiseWindowArgs, padding_row)));
     load_row(place, i, as.ptr[rax]);
   }
   finish_column(place);
   as.ret();
   as.L(padding);
-  for (const Xmm& v : interleaved(place))
-    as.vpbroadcastd(v, arg(offsetof(DepthwiseWindowArgs, padding)));
-  next_column();
+  load_padding(place);
   as.ret();
 }
 
 void WindowEmitter::next_column() {
-  if (!running) return as.add(rColumn, arg(offsetof(DepthwiseWindowArgs, pixel_bytes)));
-  as.add(rColumn, rStep);
-  as.add(rPixel, rStep);
+  if (groups > 1) return as.add(rColumn, arg(offsetof(DepthwiseWindowArgs, pixel_bytes)));
+  as.add(rColumn, rPixelStep);
+  if (running) as.add(rPixel, rPixelStep);
 }
 
 void WindowEmitter::finish_column(int place) {

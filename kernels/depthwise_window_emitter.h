@@ -24,8 +24,10 @@ class WindowEmitter {
   static constexpr int kQuarters = kDepthwiseQuarters;
   static constexpr int kColumns = 2;
 
-  // All pixels of a block, of which there are rPixels.
-  virtual void body() = 0;
+  // What the steps of a block share, and a step: all pixels of its output rows, of which there are
+  // rPixels.
+  virtual void begin_block() = 0;
+  virtual void step() = 0;
   // Columns have places. Once the input rows of a column are in rows[place]; and the registers it
   // leaves them in, all of which hold the padding instead in columns outside the image.
   virtual void interleave(int place) = 0;
@@ -33,16 +35,22 @@ class WindowEmitter {
 
   Xmm take() { return w.reg(roles.emplace_back(pool.take()).index()); }
   Xbyak::Address arg(size_t offset) const { return as.ptr[rArgs + offset]; }
-  // `count` vectors of weights: as many of the first as there are registers for are kept there.
-  void hold_weights(int count);
-  // The next `count` columns, of the image or of padding, into places from `first` on.
+  // `count` vectors of weights, and as many of the first as there are registers for to keep there.
+  void list_weights(int count);
+  void hold_weights();
+  // The next `count` columns, of the image or of padding, into places from `first` on. The first
+  // ones of a row begin with padding as a rule, others end with it at the end of a row.
   void load_columns(int first, int count);
+  void load_first_columns(int count);
   void load_init(const Xmm& v, int q);
   void dot(const Xmm& acc, const Xmm& a, int weights_index);
   // Of two pixels, whose weights are loaded once.
   void dots(const Xmm& acc0, const Xmm& a0, const Xmm& acc1, const Xmm& a1, int weights_index);
-  // The sums of output row r of all groups; rC[r] moves on by a pixel.
-  void store_row(int r, const DepthwiseStore::Quarters& sums);
+  // Before the output rows of a position, and behind each.
+  void begin_rows();
+  void next_row();
+  // Its sums in all groups are stored at `c`, which moves on by a pixel.
+  void store_pixel(const Reg64& c, const DepthwiseStore::Quarters& sums);
 
   Assembler& as;
   const DepthwiseSpec& spec;
@@ -56,22 +64,30 @@ class WindowEmitter {
   std::vector<Xmm> rows[kColumns];  // where a column's input rows of a group are put
 
   // General registers, beside the store's.
-  const Reg64 rArgs{Xbyak::Operand::RDI}, rPixels{Xbyak::Operand::RBP};
+  const Reg64 rArgs{Xbyak::Operand::RDI}, rPixels{Xbyak::Operand::RBP},
+      rWeights{Xbyak::Operand::RDX}, rOutputStep{Xbyak::Operand::R12};
+  // Output rows: both of a step, or the first and the one at hand.
+  const Reg64 rC[kMaxOutputRows]{Reg64(Xbyak::Operand::R9), Reg64(Xbyak::Operand::R10)};
 
  private:
   struct Edge {
     int first, count;
-    Xbyak::Label begin, end;
+    bool leads_here = false;  // to `begin`
+    Xbyak::Label begin, end, any[kColumns];
   };
 
   Xbyak::Address output(size_t offset) const {
     return arg(offsetof(DepthwiseWindowArgs, outputs) + offset);
   }
   void load_args();
-  void begin_block();
+  void emit_edges();
+  void begin_step();
   void next_block();
+  Edge& new_edge(int first, int count);
+  void usual_edge(const Edge& edge, int padding);
   void load_inside(int place);
-  void edge_column(int place);
+  void load_padding(int place);
+  void any_column(int place);
   void finish_column(int place);
   void next_column();
   void load_row(int place, int i, const Xbyak::Address& from);
@@ -80,19 +96,15 @@ class WindowEmitter {
   void insert(const Xmm& v, const Xbyak::Operand& from, int g);
   Xmm part(const Xmm& v) const;
 
-  const Reg64 rWeights{Xbyak::Operand::RDX}, rColumn{Xbyak::Operand::RSI},
-      rRowBytes{Xbyak::Operand::R8}, rax{Xbyak::Operand::RAX};
-  const Reg64 rC[kMaxOutputRows]{Reg64(Xbyak::Operand::R9), Reg64(Xbyak::Operand::R10)};
-  // Of one group.
-  const Reg64 rRowBytes3{Xbyak::Operand::RCX}, rPixelBytes{Xbyak::Operand::R12};  // of C
+  const Reg64 rColumn{Xbyak::Operand::RSI}, rRowBytes{Xbyak::Operand::R8}, rax{Xbyak::Operand::RAX};
+  // Of one group; with several, output rows that are left of a position.
+  const Reg64 rRowBytes3{Xbyak::Operand::RCX}, rRowsLeft{Xbyak::Operand::RCX};
   // With one group the store does not use these. Where the next column of the first input row is,
   // and what it moves by: Zen 5, 2026-11-29, stride 2 takes 3 to 7 % less time than with the sum of
   // base and rColumn, stride 1 at 7x7 2 % more.
-  const Reg64 rPixel{Xbyak::Operand::R11}, rStep{Xbyak::Operand::RBX};
-  // Of several groups: those in which output row r exists.
-  const Reg64 rCount[kMaxOutputRows]{Reg64(Xbyak::Operand::RCX), Reg64(Xbyak::Operand::R12)};
+  const Reg64 rPixel{Xbyak::Operand::R11}, rPixelStep{Xbyak::Operand::RBX};
 
-  const bool running;  // rPixel and rStep are in use
+  const bool running;  // rPixel and rPixelStep are in use
   std::deque<RegisterPool::Role> roles;
   Xmm shift;
   std::deque<Xbyak::Address> memory;  // deques: weights points into them

@@ -117,6 +117,26 @@ TEST_P(DepthwiseKernels, Outputs) {
       }
 }
 
+// Images of few rows, with and without a row of padding at either end: output rows next to padding
+// may be computed from other input rows than those between them.
+TEST_P(DepthwiseKernels, FewRows) {
+  for (int64_t height = 1; height <= 11; ++height)
+    for (int64_t pad_top = 0; pad_top <= 2; ++pad_top)
+      for (int64_t pad_bottom = 0; pad_bottom <= 2; ++pad_bottom) {
+        DepthwiseCase c = draw();
+        c.shape.vertical = c.shape.horizontal = {3, 1, 1};
+        if (rng.one_in(3)) c.shape.channels = rng.between(1, 2) * row.nr;
+        c.height = height;
+        c.width = rng.between(1, 9);
+        c.pad_top = pad_top;
+        c.pad_bottom = pad_bottom;
+        c.pad_left = c.pad_right = 1;
+        if (c.out_height() < 1) continue;
+        check(c);
+        if (HasFatalFailure()) return;
+      }
+}
+
 // Every number of channels of a block and around it.
 TEST_P(DepthwiseKernels, Channels) {
   for (int channels = 1; channels <= 2 * row.nr + 1; ++channels)

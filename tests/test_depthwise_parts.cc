@@ -125,20 +125,20 @@ TEST(DepthwiseCode, FollowsTheAbi) {
 
 TEST(DepthwiseCode, WindowFollowsTheAbi) {
   const auto memory = std::make_unique<CodeMemory>();
+  const DepthwiseWindowStep steps[] = {{0, 0, 0xff, 4 * 64, 1024, 4096, 2},
+                                       {512, 4096, 0x3, 0, 0, 2048, 1}};
   DepthwiseWindowArgs args{};
-  for (const uint8_t*& p : args.rows) p = memory->bytes;
-  for (int64_t& in : args.in_image) in = -1;
-  args.base = memory->bytes;
-  args.row_bytes = 512;
+  args.a = args.padding_row = memory->bytes;
+  for (int i = 0; i < kMaxWindowRows; ++i) args.row_offset[i] = i * 512;
   args.pixel_bytes = 64;
   args.column = -64;
   args.width_bytes = 5 * 64;
-  args.inside_bytes = 4 * 64;
   args.blocks = 1;
   args.weights = memory->bytes + 16384;
   args.outputs = memory->outputs();
   args.pixels = 5;
-  args.output_rows = 2;
+  args.steps = steps;
+  args.steps_end = std::end(steps);
   for (const KernelRow& row : kernels_of("depthwise"))
     for (const Axis& axis : {Axis{3, 1, 1}, Axis{3, 2, 1}, Axis{5, 2, 1}}) {
       if (!cpu_facts().runs[static_cast<size_t>(row.isa)]) continue;
