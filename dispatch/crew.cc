@@ -7,19 +7,25 @@
 namespace oct {
 
 Crew::Crew(int threads, int spins)
-    : count_(static_cast<size_t>(threads) - 1), spins_(spins),
-      seats_(std::make_unique<Seat[]>(count_)) {}
+    : count_(threads - 1), spins_(spins),
+      seats_(std::make_unique<Seat[]>(static_cast<size_t>(count_))) {}
 
 void Crew::open() {
   taken_.store(0, std::memory_order_relaxed);
-  for (size_t i = 0; i < count_; ++i)
-    seats_[i].state.store(State::kFree, std::memory_order_relaxed);
+  for (int i = 0; i < count_; ++i) seats_[i].state.store(State::kFree, std::memory_order_relaxed);
   is_open_.store(true, std::memory_order_release);
 }
 
 void Crew::close() {
   is_open_.store(false, std::memory_order_relaxed);
-  for (size_t i = 0; i < count_; ++i) hand(seats_[i], State::kClosed);
+  for (int i = 0; i < count_; ++i) hand(seats_[i], State::kClosed);
+}
+
+void Crew::wait_for_others() const {
+  constexpr int kBriefly = 10'000;  // longer than threads take to wake up
+  int come;
+  for (int spins = 0; (come = taken_.load(std::memory_order_acquire)) != count_; ++spins)
+    spins < kBriefly ? _mm_pause() : taken_.wait(come, std::memory_order_relaxed);
 }
 
 void Crew::run(size_t tasks, void (*task)(void*, size_t), void* arg) {
@@ -44,7 +50,8 @@ void Crew::run(size_t tasks, void (*task)(void*, size_t), void* arg) {
 // Nobody takes two seats of an open crew: who leaves one has seen it closed.
 void Crew::work() {
   if (!is_open_.load(std::memory_order_acquire)) return;
-  const size_t i = taken_.fetch_add(1, std::memory_order_relaxed);
+  const auto i = static_cast<size_t>(taken_.fetch_add(1, std::memory_order_acq_rel));
+  taken_.notify_one();
   Seat& seat = seats_[i];
   while (wait_for_word(seat) != State::kClosed) {
     State offered = State::kOffered;

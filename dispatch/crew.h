@@ -26,6 +26,10 @@ class Crew {
   void open();
   void close();
 
+  // By the first thread: until all others have come, which must be sure to. It may sleep, and does
+  // so soon: a system that has put another on the same core then finds out that it has more.
+  void wait_for_others() const;
+
   // By the first thread, while it is open: task(arg, i) for i in [0, tasks), which are at most as
   // many as threads. It does the first itself, and those whose thread has not come by then.
   void run(size_t tasks, void (*task)(void*, size_t), void* arg);
@@ -47,11 +51,11 @@ class Crew {
   State wait_for_word(Seat& seat) const;
   void wait_for_end(const Seat& seat) const;
 
-  const size_t count_;
+  const int count_;
   const int spins_;
   const std::unique_ptr<Seat[]> seats_;
   std::atomic<bool> is_open_ = false;
-  std::atomic<size_t> taken_ = 0;  // seats
+  std::atomic<int> taken_ = 0;  // seats
 };
 
 }  // namespace oct

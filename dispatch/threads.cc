@@ -83,6 +83,7 @@ void Threads::join(void* arg, size_t) {
   if (!g.threads.at_hand()) return g.threads.crew_->work();
   if (g.begun) return;
   g.begun = true;
+  g.threads.crew_->wait_for_others();
   g.body(g.arg);
   g.threads.crew_->close();
 }

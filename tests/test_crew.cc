@@ -39,17 +39,6 @@ std::vector<std::jthread> others(Crew& crew, int threads) {
   return all;
 }
 
-// Waits until each of the others has done a task: the first thread keeps its own until then.
-void wait_for_others(Crew& crew, size_t threads) {
-  std::atomic<size_t> left = threads - 1;
-  const auto meet = [](void* arg, size_t i) {
-    auto& others_left = *static_cast<std::atomic<size_t>*>(arg);
-    if (i > 0) --others_left;
-    while (i == 0 && others_left > 0) std::this_thread::yield();
-  };
-  crew.run(threads, meet, &left);
-}
-
 TEST(Crew, DoesEveryTaskOnce) {
   for (int threads : {2, 3, 8}) {
     Crew crew(threads);
@@ -68,7 +57,14 @@ TEST(Crew, EveryThreadTakesATask) {
     Crew crew(threads);
     crew.open();
     const std::vector<std::jthread> all = others(crew, threads);
-    wait_for_others(crew, static_cast<size_t>(threads));
+    crew.wait_for_others();
+    std::atomic<int> left = threads - 1;
+    const auto meet = [](void* arg, size_t i) {  // the first thread keeps its own meanwhile
+      auto& others_left = *static_cast<std::atomic<int>*>(arg);
+      if (i > 0) --others_left;
+      while (i == 0 && others_left > 0) std::this_thread::yield();
+    };
+    crew.run(static_cast<size_t>(threads), meet, &left);
     crew.close();
   }
 }
@@ -100,7 +96,7 @@ TEST(Crew, ThoseWhoSleepAreWoken) {
     Crew crew(3, spins);
     crew.open();
     const std::vector<std::jthread> all = others(crew, 3);
-    wait_for_others(crew, 3);
+    crew.wait_for_others();
     for (int i = 0; i < by_effort(10, 100, 1000); ++i) {
       run_and_check(crew, 3);
       if (i % 2 == 0) sleep();
