@@ -90,6 +90,17 @@ class GemmEmitter {
            has_transcendental(spec.epilogue.post);
   }
 
+  // Whether that is a loop over rows, which leaves the code a third as long. Sums lie on the stack
+  // meanwhile: what is woven in needs their registers anyway.
+  bool loops_rows() const {
+    return weaves() && !holds_panel && m > 2 && nv > 2 && !spec.counts_rows();
+  }
+  // Of all rows but the first.
+  int parked_bytes() const { return loops_rows() ? (m - 1) * nv * w.bytes() : 0; }
+  Xbyak::RegExp parked_end() const {
+    return rsp_tiles() + (8 + operands.pushed_bytes() + parked_bytes());
+  }
+
   // Some rows of the tile.
   struct Rows {
     int begin, end;
@@ -150,6 +161,8 @@ class GemmEmitter {
   void last_steps(Rows rows, const std::vector<HeldB>& b);
   void last_step(const GroupForm& form, const RowWords& r, const std::vector<HeldB>& b, int i,
                  int s);
+  void listed_rows(const std::vector<HeldB>& b);
+  void looped_rows(const std::vector<HeldB>& b);
   void woven_epilogue(Rows rows, Rows next, const std::vector<HeldB>& b);
   void epilogue(Rows rows, const Amid* amid = nullptr);
   void load_row_pointer(size_t argument);
@@ -197,6 +210,7 @@ class GemmEmitter {
   // Of these tiles, which are at most 12 rows high.
   const Reg64 &rRowInit = rA[kMaxBases - 1], &rList = rA[kMaxBases - 1];
   const Reg64& rParams = rTap;
+  const Reg64& rParked = rA[kMaxBases - 1];  // tiles of three vectors and more are at most 8 high
   const Reg64& mult() const { return holds_panel ? rTile : rA[1]; }
   const Reg64& bias() const { return holds_panel ? rB : rA[2]; }
   static constexpr uint32_t kUsedGprs = 1u << Operand::RBX | 1u << Operand::RBP |

@@ -12,9 +12,17 @@ using Xbyak::Xmm;
 
 void GemmEmitter::finish_rows() {
   load_epilogue_args();
+  const std::vector<HeldB> b = hold_last_steps();
+  loops_rows() ? looped_rows(b) : listed_rows(b);
+  if (spec.counts_rows()) as.add(as.qword[rsp_tiles() + 8], 4 * m);
+  // The next tile of A, m strides on.
+  as.imul(rTmp, rAStride, m);
+  as.add(rTile, rTmp);
+}
+
+void GemmEmitter::listed_rows(const std::vector<HeldB>& b) {
   const int together = epilogue_rows_together(w, spec.epilogue, spec.n);
   const auto rows_from = [&](int i) { return Rows{i, std::min(i + together, m)}; };
-  const std::vector<HeldB> b = hold_last_steps();
   last_steps(rows_from(0), b);
   for (int i = 0; i < m; i += together) {
     const Rows rows = rows_from(i), next = rows_from(i + together);
@@ -26,10 +34,32 @@ void GemmEmitter::finish_rows() {
     }
     for (int r = i; r < rows.end; ++r) sum_roles[static_cast<size_t>(r)].clear();
   }
-  if (spec.counts_rows()) as.add(as.qword[rsp_tiles() + 8], 4 * m);
-  // The next tile of A, m strides on.
-  as.imul(rTmp, rAStride, m);
-  as.add(rTile, rTmp);
+}
+
+// The row being finished has the registers of row 0, the next one those of row 1. Zen 5,
+// 2026-11-29, 128x768:768x3072: GELU of either form takes 15.5 and 17.9 % with all rows listed,
+// 14.1 and 16.0 looped.
+void GemmEmitter::looped_rows(const std::vector<HeldB>& b) {
+  const auto parked = [&](const Xbyak::RegExp& from, int i, int j) {
+    return as.ptr[from + (i * nv + j) * w.bytes()];
+  };
+  last_steps({0, 1}, b);
+  for (int i = 1; i < m; ++i) {
+    for (int j = 0; j < nv; ++j)
+      as.vmovups(parked(parked_end() - parked_bytes(), i - 1, j), acc(i, j));
+    if (i > 1) sum_roles[static_cast<size_t>(i)].clear();
+  }
+  Xbyak::Label next_row;
+  as.mov(rParked, -parked_bytes());
+  as.L(next_row);
+  for (int j = 0; j < nv; ++j) load(acc(1, j), parked(parked_end() + rParked, 0, j));
+  woven_epilogue({0, 1}, {1, 2}, b);
+  for (int j = 0; j < nv; ++j) as.vmovaps(acc(0, j), acc(1, j));
+  as.add(rParked, nv * w.bytes());
+  as.jnz(next_row, as.T_NEAR);
+  sum_roles[1].clear();
+  epilogue({0, 1});
+  sum_roles[0].clear();
 }
 
 void GemmEmitter::load_epilogue_args() {

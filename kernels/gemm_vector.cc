@@ -106,6 +106,7 @@ void GemmEmitter::emit() {
   as.jnz(next_tile, as.T_NEAR);
   as.add(as.rsp, spec.counts_rows() ? 16 : 8);
   operands.pop();
+  if (parked_bytes()) as.add(as.rsp, parked_bytes());
   as.leave();
 }
 
@@ -129,6 +130,7 @@ void GemmEmitter::load_args() {
   as.lea(rAStride3, as.ptr[rAStride + rAStride * 2]);
   as.mov(rC, arg(offsetof(GemmArgs, c)));
   as.mov(rCStride, arg(offsetof(GemmArgs, c_stride_bytes)));
+  if (parked_bytes()) as.sub(as.rsp, parked_bytes());
   operands.push();
   if (spec.counts_rows()) as.push(0);             // where the tile's row numbers begin, in bytes
   as.push(arg_qword(offsetof(GemmArgs, tiles)));  // counted down on the stack

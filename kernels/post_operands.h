@@ -23,6 +23,7 @@ class RowOperands : public PostOperands {
   // Around the code that uses them.
   void push();
   void pop();
+  int pushed_bytes() const { return 8 * count; }
 
   // Asks for the next `rows` rows, long before they are read: a panel sees so few bytes of a row
   // that no hardware prefetcher follows.
