@@ -168,6 +168,11 @@ void WordsAvx2::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm& t) {
   as.vmulps(to, to, n);
 }
 
+void WordsAvx2::min_magnitude(const Xmm& v, const Xmm& x, const Xmm& bound) {
+  as.vandps(v, x, constant(0x7fffffff));
+  as.vminps(v, bound, v);
+}
+
 // Pieces of 16, 8, 4, 2 and 1 bytes: AVX2 has no byte masks, and its dword-masked store is
 // microcoded on AMD.
 void WordsAvx2::store_part(const Address& to, const Xmm& v, int count) {
@@ -273,6 +278,11 @@ void WordsAvx512::lookup(const Xmm& v, const std::vector<uint32_t>& table, const
 
 void WordsAvx512::scale(const Xmm& to, const Xmm& v, const Xmm& n, const Xmm&) {
   as.vscalefps(to, v, n);
+}
+
+void WordsAvx512::min_magnitude(const Xmm& v, const Xmm& x, const Xmm& bound) {
+  constexpr uint8_t kMinOfMagnitudes = 2, kPositive = 2 << 2;
+  as.vrangeps(v, x, bound, kMinOfMagnitudes | kPositive);
 }
 
 namespace {

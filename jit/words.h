@@ -97,6 +97,8 @@ class Words {
   // to = v * 2^n, rounded once. n holds whole reals of at most 253; it is lost as t is.
   virtual void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
                      const Xbyak::Xmm& t) = 0;
+  // v = min(bound, |x|); arbitrary where x is a NaN. The bound is positive, and not v.
+  virtual void min_magnitude(const Xbyak::Xmm& v, const Xbyak::Xmm& x, const Xbyak::Xmm& bound) = 0;
   // Every 128-bit lane of v = the bytes at `from`, a power of two up to 16, repeated to fill it.
   virtual void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes);
   // Stores the low `count` bytes of v, which may be lost. One partial count (not a power of two
@@ -151,6 +153,7 @@ class WordsAvx2 : public Words {
               const Xbyak::Xmm& t) override;
   void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
              const Xbyak::Xmm& t) override;
+  void min_magnitude(const Xbyak::Xmm& v, const Xbyak::Xmm& x, const Xbyak::Xmm& bound) override;
   void announce_partial(int) override {}
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;
   bool keeps_stored(int count) const override { return std::has_single_bit(unsigned(count)); }
@@ -198,6 +201,7 @@ class WordsAvx512 : public Words {
               const Xbyak::Xmm& t) override;
   void scale(const Xbyak::Xmm& to, const Xbyak::Xmm& v, const Xbyak::Xmm& n,
              const Xbyak::Xmm& t) override;
+  void min_magnitude(const Xbyak::Xmm& v, const Xbyak::Xmm& x, const Xbyak::Xmm& bound) override;
   void broadcast_bytes(const Xbyak::Xmm& v, const Xbyak::Address& from, int bytes) override;
   void announce_partial(int count) override;
   void store_part(const Xbyak::Address& to, const Xbyak::Xmm& v, int count) override;

@@ -142,7 +142,8 @@ class Emitter {
 
   // x = max(0, x) - h e^y
   void below_relu(const Table& table, const Exponential& e, const Steps& argument) {
-    bounded(table);
+    load(table.high);
+    each([&](const Lane& v) { w.min_magnitude(v.a, v.x, shared); });  // NaNs are in max(0, x), too
     product(table, e, argument);
     w.zero(shared);
     each([&](const Lane& v) { as.vmaxps(v.t, shared, v.x); });
@@ -285,10 +286,8 @@ class Emitter {
 
   // a = p(t)
   Steps power_terms(const Exponential& e) {
-    Steps s{[&] {
-      load(e.terms[kExpTerms - 1]);
-      each([&](const Lane& v) { as.vmovaps(v.a, shared); });
-    }};
+    const auto last = std::bit_cast<uint32_t>(e.terms[kExpTerms - 1]);
+    Steps s{step([&, last](const Lane& v) { as.vbroadcastss(v.a, as.constant({last})); })};
     for (size_t i = kExpTerms - 1; i-- > 0;)
       s.push_back(step([&, i](const Lane& v) { as.vfmadd213ps(v.a, v.t, number(e.terms[i])); }));
     return s;
