@@ -170,7 +170,7 @@ void schedule(ConvJob* j) {
   const int64_t t = threads.useful(cycles);
   if (t == 1) return;
   if (plan.depthwise) {
-    j->row_tasks = std::min(DepthwiseUnits(j->out[1], plan.depthwise->blocks()).count(), t);
+    j->row_tasks = std::min(DepthwiseUnits(*j).count(), t);
     return;
   }
   const Shares shares =

@@ -101,6 +101,7 @@ class Depthwise {
 
   int64_t blocks() const { return static_cast<int64_t>(blocks_.size()); }
   size_t scratch_bytes() const { return scratch_bytes_; }
+  size_t packed_bytes() const { return packed_.size() * sizeof(Line); }
 
   // Output rows `rows` of channel blocks `blocks`, in that order of rows as far as the method has
   // one; pairs of rows start at rows.begin. `scratch` is aligned to 64. Allocates nothing.

@@ -184,26 +184,26 @@ TEST(DepthwiseCode, RollingFollowsTheAbi) {
 // two pairs of rows where a row by itself counts two thirds of a pair.
 TEST(DepthwiseUnits, AreSharedEvenly) {
   for (const auto& [rows, blocks] : {std::pair{7, 15}, {14, 6}, {1, 3}, {5, 1}, {112, 2}})
-    for (int64_t parts = 1; parts <= 5; ++parts) {
-      const DepthwiseUnits units(rows, blocks);
-      const int64_t all = rows * blocks;
-      const int64_t thirds = (rows / 2 * 3 + rows % 2 * 2) * blocks;
-      std::set<std::pair<int64_t, int64_t>> seen;
-      for (int64_t i = 0; i < parts; ++i) {
-        int64_t mine = 0;  // thirds of a pair
-        units.for_rectangles(units.share(i, parts), share_order(i, parts),
-                             [&](IndexRange r, IndexRange b) {
-                               EXPECT_EQ(r.begin % 2, 0);
-                               const int64_t length = r.end - r.begin;
-                               mine += (length / 2 * 3 + length % 2 * 2) * (b.end - b.begin);
-                               for (int64_t y = r.begin; y < r.end; ++y)
-                                 for (int64_t x = b.begin; x < b.end; ++x)
-                                   EXPECT_TRUE(seen.insert({y, x}).second) << y << ", " << x;
-                             });
-        EXPECT_LE(std::abs(mine * parts - thirds), 3 * parts) << rows << "x" << blocks;
+    for (const bool by_blocks : {false, true})
+      for (int64_t parts = 1; parts <= 5; ++parts) {
+        const DepthwiseUnits units(rows, blocks, by_blocks);
+        const auto thirds = [](int64_t length) { return length / 2 * 3 + length % 2 * 2; };
+        std::set<std::pair<int64_t, int64_t>> seen;
+        for (int64_t i = 0; i < parts; ++i) {
+          int64_t mine = 0;  // thirds of a pair
+          units.for_rectangles(units.share(i, parts), share_order(i, parts),
+                               [&](IndexRange r, IndexRange b) {
+                                 EXPECT_EQ(r.begin % 2, 0);
+                                 mine += thirds(r.end - r.begin) * (b.end - b.begin);
+                                 for (int64_t y = r.begin; y < r.end; ++y)
+                                   for (int64_t x = b.begin; x < b.end; ++x)
+                                     EXPECT_TRUE(seen.insert({y, x}).second) << y << ", " << x;
+                               });
+          EXPECT_LE(std::abs(mine * parts - thirds(rows) * blocks), 3 * parts)
+              << rows << "x" << blocks;
+        }
+        EXPECT_EQ(seen.size(), static_cast<size_t>(rows * blocks));
       }
-      EXPECT_EQ(seen.size(), static_cast<size_t>(all));
-    }
 }
 
 }  // namespace
