@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "dispatch/buffer.h"
+#include "dispatch/columns.h"
 #include "dispatch/context.h"
 #include "dispatch/conv_shape.h"
 #include "dispatch/layer.h"
@@ -87,11 +88,11 @@ struct oct_qconv {
   std::vector<oct::ConvPanel> panels;
   oct::Buffer packed_b;
   size_t columns = 0;
-  std::vector<int32_t> bias;            // per column; where accumulators start without any tap
-  std::vector<int32_t> init;            // per column; with all taps. Empty: the same
-  std::vector<int32_t> row_sum_factor;  // per column, as in oct_qgemm
-  std::vector<int32_t> tap_term;  // [tap][column]: subtracted for each tap; empty if all are zero
-  std::vector<float> mult, bias_f32;  // per column; the latter empty if there is none
+  oct::Columns<int32_t> bias;            // where accumulators start without any tap
+  oct::Columns<int32_t> init;            // with all taps. Empty: the same
+  oct::Columns<int32_t> row_sum_factor;  // as in oct_qgemm
+  oct::Columns<int32_t> tap_term;  // [tap][column]: subtracted for each tap; empty if all are zero
+  oct::Columns<float> mult, bias_f32;  // the latter empty if there is none
   oct::EpilogueParams params;
 
   // Products of one tap in a sum: tap_k, less what fills up a folded one.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dispatch/buffer.h"
+#include "dispatch/columns.h"
 #include "dispatch/context.h"
 #include "dispatch/problem.h"
 #include "dispatch/select.h"
@@ -60,14 +61,14 @@ struct oct_qgemm {
   std::vector<oct::Panel> panels;
   oct::Buffer packed_b;
   int w_shift = 0;  // taken from every weight
-  std::vector<int32_t> init;
+  oct::Columns<int32_t> init;
   // Per column, of all groups: what the sum of a row of A is multiplied by, minus the zero point of
   // the weights.
-  std::vector<int32_t> row_sum_factor;  // empty: all zero
+  oct::Columns<int32_t> row_sum_factor;  // empty: all zero
   // Per column: what the zero point of a row of A is multiplied by, minus the sum of the weights
   // less their zero points.
-  std::vector<int32_t> zero_point_factor;  // empty: A's zero point does not vary
-  std::vector<float> mult, bias;
+  oct::Columns<int32_t> zero_point_factor;  // empty: A's zero point does not vary
+  oct::Columns<float> mult, bias;
   oct::EpilogueParams params;
   oct::EpilogueParams sum_params;  // of all groups of B but the last
   size_t columns = 0;              // of a group, in the per-column arrays

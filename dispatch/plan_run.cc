@@ -177,7 +177,7 @@ class BlockRun {
 
   void set_row_factors(const Panel& panel, int64_t row) {
     int term = 0;
-    const auto set = [&](const std::vector<int32_t>& of_columns, const int32_t* of_rows) {
+    const auto set = [&](const Columns<int32_t>& of_columns, const int32_t* of_rows) {
       if (of_columns.empty()) return;
       g_.row_factor[term] = of_rows + row;
       g_.col_factor[term++] = of_columns.data() + panel.column;

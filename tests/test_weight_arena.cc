@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "dispatch/columns.h"
 #include "tests/support.h"
 
 namespace oct::test {
@@ -153,6 +154,13 @@ TEST(WeightArena, TooMuchIsBadAlloc) {
   EXPECT_THROW(arena.take(SIZE_MAX - 8192), std::bad_alloc);
   EXPECT_THROW(arena.take(size_t{1} << 62), std::bad_alloc);
   EXPECT_EQ(arena.mapped(), 0u);
+}
+
+TEST(Columns, BeginCacheLines) {
+  std::vector<Columns<int32_t>> all;
+  for (size_t count = 1; count <= 100; count += 7) all.emplace_back(count);
+  for (const Columns<int32_t>& columns : all)
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(columns.data()) % 64, 0u) << columns.size();
 }
 
 }  // namespace
