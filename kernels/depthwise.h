@@ -104,7 +104,8 @@ class Depthwise {
   size_t packed_bytes() const { return packed_.size() * sizeof(Line); }
 
   // Output rows `rows` of channel blocks `blocks`, in that order of rows as far as the method has
-  // one; pairs of rows start at rows.begin. `scratch` is aligned to 64. Allocates nothing.
+  // one; rows that are computed together start at rows.begin. `scratch` is aligned to 64. Allocates
+  // nothing.
   void run(const DepthwiseImage& image, IndexRange rows, IndexRange blocks, Order order,
            void* scratch) const;
 
