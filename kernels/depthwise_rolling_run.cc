@@ -46,16 +46,16 @@ void Depthwise::run_rolling(const DepthwiseImage& image, IndexRange rows, IndexR
 void Depthwise::run_rolling_rows(const DepthwiseImage& image, IndexRange rows, const Form& form,
                                  IndexRange blocks) const {
   const auto variant = static_cast<size_t>(rows.end - rows.begin - 1);
-  const Block& block = blocks_[static_cast<size_t>(blocks.begin)];
+  const Block& first_block = block(blocks.begin);
   DepthwiseRollingArgs args;
   args.column = -image.pad_left;
   args.width = image.width;
   const auto zero_point = static_cast<uint16_t>(rolling_value(a_zero_point_));
   args.padding = zero_point * 0x00010001u;
-  args.packed = packed(block.weights[variant]);
+  args.packed = packed(first_block.weights[variant]);
   args.epilogue = &params_;
   args.c = image.c + rows.begin * image.c_row_bytes +
-           block.channel * static_cast<int64_t>(element_bytes_);
+           first_block.channel * static_cast<int64_t>(element_bytes_);
   args.c_row_bytes = image.c_row_bytes;
   args.c_pixel_bytes = image.c_pixel_bytes;
   args.pixels = image.c_width;
@@ -75,7 +75,7 @@ void Depthwise::run_rolling_rows(const DepthwiseImage& image, IndexRange rows, c
     some.c += pixels.begin * image.c_pixel_bytes;
     const int64_t passed = std::max<int64_t>(0, some.column) - std::max<int64_t>(0, args.column);
     for (int i = 0; i < inputs; ++i) {
-      const int64_t offset = block.channel + passed * image.a_pixel_bytes;
+      const int64_t offset = first_block.channel + passed * image.a_pixel_bytes;
       some.rows[i] = first[i] ? first[i] + offset : padding_.bytes;
       some.step_bytes[i] = first[i] ? image.a_pixel_bytes : 0;
       some.block_bytes[i] = first[i] ? form.n : 0;
